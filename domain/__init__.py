@@ -1,0 +1,1 @@
+"""Clarion's words and rules: pure, no I/O, imports nothing of ours."""

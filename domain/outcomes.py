@@ -1,0 +1,41 @@
+"""What a vendor's answer to one send means: exactly one of seven classes, whatever its wire format says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The classes of answers. A provider's table maps every code of its vendor to one of them."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # this message, forever
+    RETRYABLE = "retryable"  # definitely not taken; may work later
+    THROTTLED = "throttled"  # definitely not taken; come back at the time given. Costs no try
+    VENDOR_DOWN = "vendor_down"  # definitely not taken: refused connection, bad credentials, account closed
+    IN_DOUBT = "in_doubt"  # the request left and no definite answer came
+    RELEASED = "released"  # claimed by us but never called. Costs no try
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one send."""
+
+    outcome: Outcome
+    message_id: str | None = None  # the vendor's own id, if it gave one
+    reason: str | None = None  # a short code of the vendor or of ours; never an address or content
+    retry_after: float | None = None  # seconds, with `throttled`
+
+
+def accepted(message_id: str | None = None) -> Answer:
+    """The vendor took it."""
+    return Answer(Outcome.ACCEPTED, message_id=message_id)
+
+
+def in_doubt(reason: str) -> Answer:
+    """The request left, and nobody knows what became of it."""
+    return Answer(Outcome.IN_DOUBT, reason=reason)
+
+
+def vendor_down(reason: str) -> Answer:
+    """The vendor cannot be reached, or does not let us in."""
+    return Answer(Outcome.VENDOR_DOWN, reason=reason)

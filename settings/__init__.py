@@ -1,0 +1,81 @@
+"""Settings from the environment (`CLARION_…`), from `.env`, and for secrets from files (`CLARION_…_FILE`)."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The text is one clear line; the process ends with exit code 2."""
+
+
+class _FromFiles(PydanticBaseSettingsSource):
+    """`CLARION_X_FILE=/run/secrets/x` stands for `CLARION_X=<content of that file>`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = f"{self.config.get('env_prefix', '')}{field_name}".upper() + "_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Section(BaseSettings):
+    """A group of settings with a prefix of its own, as a provider has. Subclass with `env_prefix="CLARION_NAME_"`."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FromFiles(settings_cls), dotenv_settings
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read it now. Raises SettingsError with one line that names the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = f"{cls.model_config.get('env_prefix', '')}{first['loc'][0]}".upper()
+            raise SettingsError(f"{variable}: {first['msg']}") from None
+
+
+class Settings(Section):
+    """What every process of Clarion needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="CLARION_")
+
+    database_url: SecretStr | None = Field(None, description="postgresql://… ; unset: embedded")
+    redis_url: SecretStr | None = Field(None, description="redis://… ; unset: embedded")
+    temporal_address: str | None = Field(None, description="host:port ; unset: embedded")
+    temporal_namespace: str = "default"
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str | None = Field(None, description="where vendors reach us; unset: http://{host}:{port}")
+    data_dir: Path = Path(".clarion")
+    dev: bool = Field(False, description="loopback calls without a key are tenant `dev`; any recipient id resolves")
+    log_level: str = "info"
+    log_format: str = Field("auto", pattern="^(auto|json|text)$")
+
+    @property
+    def reachable_at(self) -> str:
+        """The base URL vendors call, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
