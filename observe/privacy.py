@@ -16,7 +16,7 @@ PRIVATE = frozenset(
 
 # An email address or an E.164 number inside a longer text, as in the error message of a library. The local part is
 # bounded (64, RFC 5321) so that a long text without an @ is read in linear time.
-_LOOKS_PRIVATE = re.compile(r"[^\s@<>\"'(\[=,;:/]{1,64}@[\w-]+(?:\.[\w-]+)+|\+\d{8,15}\b")
+_LOOKS_PRIVATE = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]+(?:\.[\w-]+)+|\+\d{8,15}\b")
 
 
 def scrub(text: str) -> str:
