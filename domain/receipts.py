@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from domain.ids import DeliveryId, SendKey
 
@@ -16,7 +17,7 @@ class Report(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One report. It names its send by our key, by the delivery, or by the vendor's own message id."""
+    """One report. It names its send by our key, the delivery, the vendor's message id, or notification and channel."""
 
     provider: str
     event_id: str  # unique per provider; a second one with the same id changes nothing
@@ -26,3 +27,5 @@ class Receipt:
     delivery: DeliveryId | None = None  # without a key: the current send is meant
     message_id: str | None = None
     reason: str | None = None
+    notification: UUID | None = None  # with `channel`: every delivery of the notification on it is meant
+    channel: str | None = None

@@ -18,6 +18,10 @@ class Malformed(ValueError):
     """The signature holds, the content makes no sense: answer 422. The text says what is wrong."""
 
 
+class Unavailable(Exception):
+    """What is needed to judge the call cannot be had now, such as a certificate: answer 503, the vendor will repeat."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A webhook call as it came in. `headers` has lower-case names; `url` is the public one, with its query."""
@@ -34,19 +38,19 @@ class Provider(ABC):
 
     @abstractmethod
     async def send(self, messages: Sequence[Message], timeout: float) -> Sequence[Answer]:
-        """Hand over 1 to `card.batch_size` messages in ONE call of at most `timeout` seconds; one answer each, in order.
+        """Hand over 1 to `card.batch_size` messages in ONE call within `timeout` seconds; one answer each, in order.
 
         Several messages always have equal content, sender and priority. Never raises for anything the vendor or the
         network does: that is an answer. Never repeats a call by itself.
         """
 
     async def receipts(self, call: Call) -> Sequence[Receipt]:
-        """Verify the signature, then read. Raises Forged, Malformed. Only for a card with `receipts`."""
+        """Verify the signature, then read. Raises Forged, Malformed, Unavailable. Only for a card with `receipts`."""
         raise Forged(f"{self.card.name} sends no receipts")
 
     @abstractmethod
     async def check(self) -> str:
         """Ask the vendor whether our credentials work, without sending: a line for people. Raises on a 'no'."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - nothing to do is a fair default
         """Give back connections."""
