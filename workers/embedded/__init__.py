@@ -1,0 +1,1 @@
+"""The embedded stack: servers, sandbox, API and workers, started and watched by one process."""

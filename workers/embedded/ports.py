@@ -1,0 +1,48 @@
+"""Ports on the loopback: which are free, and one clear line about a promised port that is taken."""
+
+import socket
+
+from workers.embedded.errors import StackError
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """True when a server could listen on `port` right now. 0 is always free."""
+    if port and _answers(port):
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different ports nobody listens on at this moment."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for probe in held:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in held]
+    finally:
+        for probe in held:
+            probe.close()
+
+
+def preferred(port: int) -> int:
+    """`port` when it is free, else any free one: for parts whose port nobody was promised."""
+    return port if is_free(port) else free_ports(1)[0]
+
+
+def require_free(what: str, port: int, way_out: str, host: str = "127.0.0.1") -> None:
+    """Raise StackError when `port`, promised for `what`, is taken. `way_out`: what the user can do instead."""
+    if not is_free(port, host):
+        raise StackError(f"Port {port} ({what}) is taken by another program: stop that one, or {way_out}.")
+
+
+def _answers(port: int) -> bool:
+    """Somebody listens on the loopback: macOS lets a second server bind beside one that listens on all addresses."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
