@@ -50,7 +50,7 @@ class Channel:
         """Claims allowed at one provider: the first and its retries."""
         return len(self.retry) + 1
 
-    def after(self, provider: str) -> str | None:
+    def after(self, provider: str | None) -> str | None:
         """The provider after this one in the route; None at its end, the first for one that left the route."""
         if provider not in self.route:
             return self.route[0]

@@ -24,9 +24,7 @@ class Status(StrEnum):
 
 S = Status
 
-TERMINAL = frozenset(
-    {S.DELIVERED, S.SENT_FINAL, S.UNCONFIRMED, S.FAILED, S.DEAD, S.CANCELLED, S.EXPIRED, S.SUPPRESSED}
-)
+TERMINAL = frozenset({S.DELIVERED, S.SENT_FINAL, S.UNCONFIRMED, S.FAILED, S.DEAD, S.CANCELLED, S.EXPIRED, S.SUPPRESSED})
 OPEN = frozenset(S) - TERMINAL
 COUNTED = frozenset({S.SENT, S.IN_DOUBT})  # `batch_channel.awaiting` is exactly the number of rows in these
 WELL_ENDED = frozenset({S.DELIVERED, S.SENT_FINAL, S.UNCONFIRMED})

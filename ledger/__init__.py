@@ -1,1 +1,1 @@
-""""""
+"""The ledger: PostgreSQL, the only truth about every notification."""

@@ -1,0 +1,114 @@
+"""The way to PostgreSQL: one engine a process, one-statement transactions, and a small taxonomy of errors."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import orjson
+import structlog
+from sqlalchemy import Executable, Row, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+_TRIES = 5  # of a transaction that met a deadlock or a serialization failure
+
+_REPEATABLE = frozenset({"40P01", "40001"})
+_LOST = frozenset(
+    {"57P01", "57P02", "57P03", "53300", "25006", "58030"}
+)  # shut down, starting, too many clients, read-only
+
+
+class LedgerUnavailable(Exception):
+    """PostgreSQL cannot be reached, or the connection broke: nothing is known of an unfinished COMMIT."""
+
+
+class Database:
+    """A pool of connections to one database. Make one per process; `close()` at its end."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, application: str = "clarion") -> None:
+        """`url` as `postgresql://user:password@host:port/name`."""
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            json_deserializer=orjson.loads,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_use_lifo=True,
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 30,
+                # JIT pays off for reports, never for statements of a millisecond.
+                "server_settings": {"application_name": application, "jit": "off"},
+            },
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def run(self, statement: str | Executable, **values: Any) -> Sequence[Row[Any]]:
+        """One statement as a transaction of its own: its rows. A deadlock repeats it. Raises LedgerUnavailable."""
+
+        async def once() -> Sequence[Row[Any]]:
+            async with _translated(), self._autocommit.connect() as connection:
+                return await execute(connection, statement, values)
+
+        return await repeated(once)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[AsyncConnection]:
+        """One transaction. Raises LedgerUnavailable when the connection fails, also at COMMIT."""
+        async with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def execute(
+    connection: AsyncConnection, statement: str | Executable, values: Mapping[str, Any]
+) -> Sequence[Row[Any]]:
+    """The rows a statement returns; none for one that returns nothing."""
+    result = await connection.execute(text(statement) if isinstance(statement, str) else statement, dict(values))
+    return result.all() if result.returns_rows else ()
+
+
+async def repeated(transaction: Callable[[], Awaitable[_T]]) -> _T:
+    """Run a whole transaction, again if PostgreSQL chose it as the victim of a deadlock (40P01) or conflict (40001)."""
+    for n in range(1, _TRIES):
+        try:
+            return await transaction()
+        except DBAPIError as error:
+            if sqlstate(error) not in _REPEATABLE:
+                raise
+            log.info("ledger.repeat", sqlstate=sqlstate(error), try_=n)
+    return await transaction()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same URL for SQLAlchemy's asyncpg dialect."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ValueError("a database URL starts with postgresql://")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's five-character code, or an empty string."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+@asynccontextmanager
+async def _translated() -> AsyncGenerator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        state = sqlstate(error)
+        if error.connection_invalidated or state.startswith("08") or state in _LOST or not state:
+            raise LedgerUnavailable(type(error.orig).__name__) from error
+        raise
+    except (OSError, TimeoutError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise LedgerUnavailable(type(error).__name__) from error

@@ -1,0 +1,229 @@
+"""Claim, send, record: what `deliver` does to the rows. Every statement is guarded; zero rows are an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from domain.channels import Channel
+from domain.deliveries import Status, Step
+from domain.ids import DeliveryId, SendKey
+from domain.messages import Content, Sender
+from domain.outcomes import Answer
+from domain.priorities import Priority
+from ledger.database import Database
+from ledger.transition import transition
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One row claimed: the right to make one vendor call."""
+
+    key: SendKey
+    attempt: int
+    notification: UUID
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What the claims of one notification have in common."""
+
+    tenant: str
+    content: Content
+    sender: Sender
+    traceparent: str | None
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of one claim. `final`: the vendor reports nothing more, so `accepted` is the end."""
+
+    claim: Claim
+    answer: Answer
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A row an answer changed."""
+
+    delivery: DeliveryId
+    status: Status
+    possible_duplicates: int
+
+
+_ABANDON = transition(
+    Step.ABANDON,
+    where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider
+             AND d.status = 'sending' AND d.claimed_by <> :me""",
+    change="""status = 'in_doubt', doubts = doubts + 1, doubt_until = now() + make_interval(secs => :doubt),
+              reason = 'abandoned'""",
+    returning="SELECT count(*) FROM moved",
+)
+
+_RESUME = transition(
+    Step.RESUME,
+    where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'in_doubt'
+             AND d.tries < :tries AND d.claimed_at > now() - make_interval(secs => :memory)
+             AND (d.expires_at IS NULL OR d.expires_at > now())""",
+    change="""status = 'sending', attempt = attempt + 1, tries = tries + 1, claimed_by = :me, claimed_at = now()""",
+    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address FROM moved",
+)
+
+_CLAIM = transition(
+    Step.CLAIM,
+    where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
+             AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries""",
+    change="""status = 'sending', attempt = attempt + 1, key_no = key_no + 1, tries = tries + 1,
+              claimed_by = :me, claimed_at = now(), reason = NULL,
+              possible_duplicates = possible_duplicates + (doubts > 0)::int""",
+    pick="LIMIT :chunk SKIP LOCKED",
+    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address FROM moved ORDER BY seq",
+)
+
+_LETTERS = """
+SELECT n.id, n.tenant_id, n.content, n.traceparent, greatest(n.created_at, n.send_at) AS accepted_at,
+       t.email_from, t.reply_to, t.sms_from
+  FROM notification n LEFT JOIN tenant t ON t.id = n.tenant_id
+ WHERE n.id = ANY(CAST(:ids AS uuid[]))
+"""
+
+# What an answer makes of a row. From `in_doubt` (a retry had abandoned us) it is still the best knowledge there is.
+_RECORD = transition(
+    Step.RECORD,
+    given="""
+    SELECT * FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:attempt AS int[]), CAST(:key_no AS int[]),
+        CAST(:outcome AS text[]), CAST(:final AS bool[]), CAST(:message_id AS text[]), CAST(:reason AS text[]),
+        CAST(:pause AS float8[])) AS g(batch_id, seq, attempt, sent_key, outcome, final, message_id, why, pause)""",
+    join="d.batch_id = g.batch_id AND d.seq = g.seq",
+    keep=("outcome", "final", "message_id", "why", "pause"),
+    where="d.attempt = g.attempt AND d.status IN ('sending', 'in_doubt')",
+    change="""
+        status = CASE
+            WHEN l.outcome = 'accepted' THEN CASE WHEN l.final THEN 'sent_final' ELSE 'sent' END
+            WHEN l.outcome = 'rejected' THEN 'failed'
+            WHEN l.outcome = 'in_doubt' THEN 'in_doubt'
+            WHEN l.outcome IN ('throttled', 'released') THEN 'queued'
+            WHEN d.tries >= :tries THEN 'undelivered'
+            ELSE 'queued' END,
+        doubts = d.doubts + CASE
+            WHEN l.outcome = 'in_doubt' THEN (l.old = 'sending')::int ELSE -(l.old = 'in_doubt')::int END,
+        tries = d.tries - (l.outcome IN ('throttled', 'released'))::int,
+        sent_at = CASE WHEN l.outcome = 'accepted' THEN now() ELSE d.sent_at END,
+        doubt_until = CASE WHEN l.outcome = 'in_doubt' AND l.old = 'sending'
+            THEN now() + make_interval(secs => :doubt) ELSE d.doubt_until END,
+        due_at = CASE
+            WHEN l.outcome IN ('throttled', 'released') THEN now() + make_interval(secs => coalesce(l.pause, 0))
+            WHEN l.outcome IN ('retryable', 'vendor_down') AND d.tries < :tries
+                THEN now() + make_interval(secs => (CAST(:retry AS float8[]))[greatest(d.tries, 1)])
+            ELSE d.due_at END,
+        reason = l.why""",
+    message_id="message_id",
+    also="""
+refs AS (
+    INSERT INTO send_ref (provider, message_id, batch_id, seq, key_no)
+    SELECT :provider, message_id, batch_id, seq, sent_key FROM g WHERE :keep_refs AND message_id IS NOT NULL
+    ON CONFLICT DO NOTHING
+), late AS (
+    INSERT INTO delivery_event (batch_id, seq, step, old, new, provider, attempt, key_no, message_id, reason)
+    SELECT d.batch_id, d.seq, 'record', d.status, d.status, :provider, g.attempt, g.sent_key, g.message_id,
+           'too late: ' || g.outcome
+      FROM g JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
+     WHERE NOT EXISTS (SELECT 1 FROM moved m WHERE m.batch_id = g.batch_id AND m.seq = g.seq)
+)""",
+    returning="SELECT batch_id, seq, status, possible_duplicates FROM moved",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The part of a batch one execution of `deliver` works on: the rows queued for one provider."""
+
+    batch: UUID
+    channel: Channel
+    provider: str
+    priority: Priority
+    me: UUID  # a new one each time the activity function starts
+
+    @property
+    def doubt(self) -> float:
+        """Seconds an in-doubt row waits for news."""
+        return self.channel.doubt[self.priority]
+
+    def values(self) -> dict[str, Any]:
+        """What the statements have in common."""
+        return {"batch": self.batch, "channel": self.channel.name, "provider": self.provider, "me": self.me}
+
+
+async def abandon(db: Database, leg: Leg) -> int:
+    """Rows another execution left in `sending`: nothing can be assumed of them. Returns how many."""
+    rows = await db.run(_ABANDON, **leg.values(), doubt=leg.doubt)
+    return rows[0][0]
+
+
+async def resume(db: Database, leg: Leg, memory: float) -> list[Claim]:
+    """In-doubt rows of a vendor that honours idempotency keys for `memory` seconds: claimed under the SAME key."""
+    rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory)
+    return [_claim(row) for row in rows]
+
+
+async def claim(db: Database, leg: Leg, chunk: int) -> list[Claim]:
+    """At most `chunk` rows that are due, committed as `sending` before any vendor is called."""
+    rows = await db.run(_CLAIM, **leg.values(), tries=leg.channel.tries, chunk=chunk)
+    return [_claim(row) for row in rows]
+
+
+async def letters(db: Database, notifications: Sequence[UUID]) -> dict[UUID, Letter]:
+    """Content and sender for these notifications."""
+    rows = await db.run(_LETTERS, ids=list(notifications))
+    return {
+        row.id: Letter(
+            tenant=row.tenant_id,
+            content=Content(**row.content),
+            sender=Sender(row.email_from, row.reply_to, row.sms_from),
+            traceparent=row.traceparent,
+            accepted_at=row.accepted_at,
+        )
+        for row in rows
+    }
+
+
+async def record(
+    db: Database, leg_of: Channel, provider: str, priority: Priority, answers: Sequence[Answered], *, keep_refs: bool
+) -> list[Recorded]:
+    """Write down what vendors answered, for rows nobody has claimed anew. Returns the rows that changed.
+
+    An answer that came too late is kept as an event. `keep_refs`: receipts are matched by the vendor's message id.
+    """
+    rows = await db.run(
+        _RECORD,
+        provider=provider,
+        batch=[a.claim.key.delivery.batch for a in answers],
+        seq=[a.claim.key.delivery.seq for a in answers],
+        key_no=[a.claim.key.key_no for a in answers],
+        attempt=[a.claim.attempt for a in answers],
+        outcome=[a.answer.outcome.value for a in answers],
+        final=[a.final for a in answers],
+        message_id=[a.answer.message_id for a in answers],
+        reason=[a.answer.reason for a in answers],
+        pause=[a.answer.retry_after for a in answers],
+        tries=leg_of.tries,
+        retry=list(leg_of.retry),
+        doubt=leg_of.doubt[priority],
+        keep_refs=keep_refs,
+    )
+    return [Recorded(DeliveryId(r.batch_id, r.seq), _status(r.status), r.possible_duplicates) for r in rows]
+
+
+@cache
+def _status(value: str) -> Status:
+    return Status(value)
+
+
+def _claim(row: Any) -> Claim:
+    key = SendKey(DeliveryId(row.batch_id, row.seq), row.key_no)
+    return Claim(key, row.attempt, row.notification_id, row.address)

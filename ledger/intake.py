@@ -1,0 +1,366 @@
+"""Group commit: all notifications that arrived together enter the ledger in one transaction."""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.channels import Channels
+from domain.deliveries import Status
+from domain.ids import new_id
+from domain.runs import Part, Run
+from domain.submissions import Accepted, Recipient, Refused, Submission
+from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
+
+SPLIT = 512  # deliveries: a notification with more fills several batches
+KEY_LIFE = timedelta(hours=24)  # of an idempotency key
+_RESOLVE_FOR = 30.0  # seconds to find out what became of a COMMIT whose connection broke
+_START_GRACE = 5.0  # seconds until the sweep starts a run that should have been
+
+Verdict = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was committed as one, and the run that will carry it."""
+
+    run: Run
+    start_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What came of a group: a verdict for each submission, in order, and the batches whose runs have to be started."""
+
+    verdicts: tuple[Verdict, ...]
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One delivery to be."""
+
+    batch: UUID
+    seq: int
+    submission: Submission
+    recipient: Recipient
+    channel: str
+    address: str | None
+    provider: str
+    life: float  # seconds
+
+
+_BOOK = """
+SELECT r.tenant_id, r.id, r.addresses FROM recipient r
+  JOIN unnest(CAST(:tenants AS text[]), CAST(:ids AS text[])) AS g(tenant_id, id) USING (tenant_id, id)
+"""
+
+_TAKE_KEYS = """
+INSERT INTO idempotency_key AS k (tenant_id, key, fingerprint, notification_id, expires_at)
+SELECT g.tenant_id, g.key, g.fingerprint, g.notification_id, now() + make_interval(secs => :life)
+  FROM unnest(CAST(:tenants AS text[]), CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]), CAST(:ids AS uuid[]))
+       AS g(tenant_id, key, fingerprint, notification_id)
+ ORDER BY g.tenant_id, g.key
+ON CONFLICT (tenant_id, key) DO UPDATE
+   SET fingerprint = excluded.fingerprint, notification_id = excluded.notification_id, expires_at = excluded.expires_at
+ WHERE k.expires_at < now()
+RETURNING k.tenant_id, k.key
+"""
+
+_KEYS = """
+SELECT k.tenant_id, k.key, k.fingerprint, k.notification_id FROM idempotency_key k
+  JOIN unnest(CAST(:tenants AS text[]), CAST(:keys AS text[])) AS g(tenant_id, key) USING (tenant_id, key)
+"""
+
+_INSERT = """
+WITH batches AS (
+    INSERT INTO batch (id, lead_id, priority, tenant_id, size, start_at)
+    SELECT * FROM unnest(CAST(:b_id AS uuid[]), CAST(:b_lead AS uuid[]), CAST(:b_priority AS text[]),
+        CAST(:b_tenant AS text[]), CAST(:b_size AS int[]), CAST(:b_start AS timestamptz[]))
+), channels AS (
+    INSERT INTO batch_channel (batch_id, channel, next_look_at)
+    SELECT batch, channel, greatest(now(), start) + make_interval(secs => :grace)
+      FROM unnest(CAST(:c_batch AS uuid[]), CAST(:c_channel AS text[]), CAST(:c_start AS timestamptz[]))
+        AS c(batch, channel, start)
+), notifications AS (
+    INSERT INTO notification (id, tenant_id, priority, channels, content, metadata, batch_ids, first_seq, size,
+                              send_at, expires_at, traceparent)
+    SELECT id, tenant, priority, string_to_array(channels, ' '), content, metadata,
+           CAST(string_to_array(batches, ' ') AS uuid[]), first, size, send_at, expires_at, traceparent
+      FROM unnest(CAST(:n_id AS uuid[]), CAST(:n_tenant AS text[]), CAST(:n_priority AS text[]),
+        CAST(:n_channels AS text[]), CAST(:n_content AS jsonb[]), CAST(:n_metadata AS jsonb[]),
+        CAST(:n_batches AS text[]), CAST(:n_first AS int[]), CAST(:n_size AS int[]), CAST(:n_send_at AS timestamptz[]),
+        CAST(:n_expires_at AS timestamptz[]), CAST(:n_traceparent AS text[]))
+        AS n(id, tenant, priority, channels, content, metadata, batches, first, size, send_at, expires_at, traceparent)
+), deliveries AS (
+    INSERT INTO delivery (batch_id, seq, notification_id, tenant_id, channel, recipient_id, address, status, provider,
+                          due_at, expires_at, give_up_at, reason)
+    SELECT batch, seq, notification, tenant, channel, recipient, address, status, provider,
+           greatest(now(), send_at), expires_at, greatest(now(), send_at) + make_interval(secs => life), reason
+      FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:notification AS uuid[]), CAST(:tenant AS text[]),
+        CAST(:channel AS text[]), CAST(:recipient AS text[]), CAST(:address AS text[]), CAST(:status AS text[]),
+        CAST(:provider AS text[]), CAST(:send_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
+        CAST(:life AS float8[]), CAST(:reason AS text[]))
+        AS d(batch, seq, notification, tenant, channel, recipient, address, status, provider, send_at, expires_at, life,
+             reason)
+    RETURNING batch_id, seq, status, provider, reason
+)
+INSERT INTO delivery_event (batch_id, seq, step, new, provider, attempt, key_no, reason)
+SELECT batch_id, seq, 'accept', status, provider, 0, 0, reason FROM deliveries
+"""
+
+_TOMBSTONE = """
+INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 0) ON CONFLICT DO NOTHING RETURNING id
+"""
+
+
+class Intake:
+    """The way in. `invent` gives an address for a recipient nobody knows, in development; None otherwise."""
+
+    def __init__(self, db: Database, channels: Channels, *, cap: int, invent: bool = False) -> None:
+        """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one."""
+        self._db, self._channels, self._cap, self._invent = db, channels, cap, invent
+
+    async def accept(self, submissions: Sequence[Submission]) -> Flush:
+        """Commit a group. One bad submission never hurts its neighbours: a group that fails on data is halved.
+
+        Raises LedgerUnavailable when PostgreSQL is away: then nothing of the group was taken.
+        """
+        try:
+            return await repeated(lambda: self._together(submissions))
+        except DBAPIError as error:
+            if len(submissions) == 1:
+                return Flush((_culprit(error),), ())
+        half = len(submissions) // 2
+        first, second = await self.accept(submissions[:half]), await self.accept(submissions[half:])
+        return Flush(first.verdicts + second.verdicts, first.batches + second.batches)
+
+    async def _together(self, submissions: Sequence[Submission]) -> Flush:
+        book = await self._look_up(submissions)
+        verdicts: dict[UUID, Verdict] = {}
+        good: list[Submission] = []
+        for submission in submissions:
+            try:
+                good.append(self._resolved(submission, book))
+            except Refused as refused:
+                verdicts[submission.id] = refused
+        batches: list[Batch] = []
+        try:
+            async with self._db.begin() as connection:
+                new = await self._take_keys(connection, good, verdicts)
+                batches, rows = self._batches(new)
+                if rows:
+                    await execute(connection, _INSERT, _values(batches, rows))
+        except LedgerUnavailable:
+            # The COMMIT may have gone through: make sure, before anyone is told.
+            if not batches or await self._never_will_be(UUID(batches[0].run.batch)):
+                raise
+        return Flush(tuple(verdicts[s.id] for s in submissions), tuple(batches))
+
+    async def _never_will_be(self, batch: UUID) -> bool:
+        """Was this batch not committed? Takes its id if so: a COMMIT still under way somewhere then fails for good."""
+        deadline = asyncio.get_running_loop().time() + _RESOLVE_FOR
+        while True:
+            try:
+                return bool(await self._db.run(_TOMBSTONE, batch=batch))
+            except LedgerUnavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+
+    async def _look_up(self, submissions: Sequence[Submission]) -> Mapping[tuple[str, str], Mapping[str, str]]:
+        wanted = {(s.tenant, r.id) for s in submissions for r in s.recipients if not r.known}
+        if not wanted:
+            return {}
+        rows = await self._db.run(_BOOK, tenants=[w[0] for w in wanted], ids=[w[1] for w in wanted])
+        return {(row.tenant_id, row.id): row.addresses for row in rows}
+
+    def _resolved(self, submission: Submission, book: Mapping[tuple[str, str], Mapping[str, str]]) -> Submission:
+        """With every recipient's addresses filled in. Raises Refused for one nobody knows."""
+        found: list[Recipient] = []
+        for place, recipient in enumerate(submission.recipients):
+            addresses = recipient.addresses if recipient.known else book.get((submission.tenant, recipient.id))
+            if addresses is None:
+                if not self._invent:
+                    detail = f"No recipient {recipient.id!r} in the address book."
+                    raise Refused("unknown_recipient", detail, f"/recipient_ids/{place}")
+                addresses = _invented(recipient.id)
+            found.append(Recipient(recipient.id, addresses, known=True))
+        fields = {self._channels[name].address for name in submission.channels}
+        if not any(field in recipient.addresses for recipient in found for field in fields):
+            raise Refused("no_address", "No recipient has an address for any of the channels.", "/recipient_ids")
+        return replace(submission, recipients=tuple(found))
+
+    async def _take_keys(
+        self, connection: AsyncConnection, submissions: Sequence[Submission], verdicts: dict[UUID, Verdict]
+    ) -> list[Submission]:
+        """Those that are new. The others get the first answer again, or learn that the key has another body."""
+        keyed: dict[tuple[str, str], Submission] = {}
+        for s in submissions:
+            if s.idempotency_key:
+                keyed.setdefault((s.tenant, s.idempotency_key), s)
+        owners: dict[tuple[str, str], tuple[UUID, bytes]] = {}
+        if keyed:
+            await execute(connection, "SET LOCAL lock_timeout = '1s'", {})
+            names = {"tenants": [k[0] for k in keyed], "keys": [k[1] for k in keyed]}
+            firsts = list(keyed.values())
+            values = {"fingerprints": [s.fingerprint for s in firsts], "ids": [s.id for s in firsts]}
+            life = KEY_LIFE.total_seconds()
+            taken = await execute(connection, _TAKE_KEYS, {**names, **values, "life": life})
+            owners = {(r.tenant_id, r.key): _owner(keyed[r.tenant_id, r.key]) for r in taken}
+            if len(taken) < len(keyed):
+                known = await execute(connection, _KEYS, names)
+                owners |= {(r.tenant_id, r.key): (r.notification_id, r.fingerprint) for r in known}
+        new: list[Submission] = []
+        for s in submissions:
+            owner = owners[s.tenant, s.idempotency_key] if s.idempotency_key else _owner(s)
+            verdicts[s.id] = _verdict(s, owner)
+            if owner[0] == s.id:
+                new.append(s)
+        return new
+
+    def _batches(self, submissions: Sequence[Submission]) -> tuple[list[Batch], list[_Row]]:
+        batches: list[Batch] = []
+        rows: list[_Row] = []
+        for group in _groups(submissions, self._cap):
+            group_rows = [row for s in group for row in self._rows(s)]
+            lead = new_id()
+            for start in range(0, len(group_rows), SPLIT):
+                part = group_rows[start : start + SPLIT]
+                batch = lead if start == 0 else new_id()
+                placed = [_place(row, batch, seq) for seq, row in enumerate(part)]
+                rows += placed
+                batches.append(self._batch(batch, placed))
+        return batches, rows
+
+    def _rows(self, submission: Submission) -> Iterable[_Row]:
+        for name in submission.channels:
+            channel = self._channels[name]
+            for recipient in submission.recipients:
+                address = recipient.addresses.get(channel.address)
+                yield _Row(submission.id, 0, submission, recipient, name, address, channel.route[0], channel.life)
+
+    def _batch(self, batch: UUID, rows: Sequence[_Row]) -> Batch:
+        sizes: dict[str, int] = {}
+        for row in rows:
+            sizes[row.channel] = sizes.get(row.channel, 0) + 1
+        tenants = {row.submission.tenant for row in rows}
+        first = rows[0].submission
+        run = Run(
+            batch=str(batch),
+            priority=first.priority,
+            parts=[Part(name, size, self._channels[name].route[0]) for name, size in sizes.items()],
+            tenant=first.tenant if len(tenants) == 1 else None,
+        )
+        return Batch(run, first.send_at)
+
+
+def _groups(submissions: Sequence[Submission], cap: int) -> Iterable[list[Submission]]:
+    """What shares a batch: the same start time, and at most `cap` deliveries unless one alone has more."""
+    by_start: dict[datetime | None, list[Submission]] = {}
+    for submission in submissions:
+        by_start.setdefault(submission.send_at, []).append(submission)
+    for alike in by_start.values():
+        group: list[Submission] = []
+        for submission in alike:
+            if group and sum(s.size for s in group) + submission.size > cap:
+                yield group
+                group = []
+            group.append(submission)
+        yield group
+
+
+def _place(row: _Row, batch: UUID, seq: int) -> _Row:
+    return replace(row, batch=batch, seq=seq)
+
+
+def _owner(submission: Submission) -> tuple[UUID, bytes]:
+    return submission.id, submission.fingerprint
+
+
+def _verdict(submission: Submission, owner: tuple[UUID, bytes]) -> Verdict:
+    notification, fingerprint = owner
+    if fingerprint != submission.fingerprint:
+        return Refused("idempotency_key_reused", "This Idempotency-Key was used before with another body.")
+    return Accepted(notification, replayed=notification != submission.id)
+
+
+def _culprit(error: DBAPIError) -> Refused:
+    """What to say of the one submission PostgreSQL would not take. The door should have seen it: never a 5xx for it."""
+    if sqlstate(error) == "55P03":
+        return Refused("in_progress", "A request with this Idempotency-Key is still in progress.")
+    return Refused("not_storable", "The request holds a value that cannot be stored.")
+
+
+def _invented(recipient: str) -> dict[str, str]:
+    """Sandbox addresses for anybody: `make dev` needs no address book."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", recipient.lower()).strip(".-")[:60] or "someone"
+    number = zlib.crc32(recipient.encode()) % 10_000_000
+    return {"email": f"{name}@sandbox.example", "phone": f"+1555{number:07d}", "push_token": f"sandbox-{name}"}
+
+
+def _values(batches: Sequence[Batch], rows: Sequence[_Row]) -> dict[str, Any]:
+    """The columns of the one statement that inserts it all."""
+    lead = {row.submission.id: row.batch for row in reversed(rows)}
+    lead_of = {row.batch: lead[row.submission.id] for row in rows if row.submission.size > SPLIT}
+    parts = [(batch, part) for batch in batches for part in batch.run.parts]
+    notifications: dict[UUID, list[_Row]] = {}
+    for row in rows:
+        notifications.setdefault(row.submission.id, []).append(row)
+    heads = [mine[0] for mine in notifications.values()]
+    return {
+        "grace": _START_GRACE,
+        "b_id": [UUID(batch.run.batch) for batch in batches],
+        "b_lead": [lead_of.get(UUID(batch.run.batch), UUID(batch.run.batch)) for batch in batches],
+        "b_priority": [batch.run.priority.value for batch in batches],
+        "b_tenant": [batch.run.tenant for batch in batches],
+        "b_size": [sum(part.size for part in batch.run.parts) for batch in batches],
+        "b_start": [batch.start_at for batch in batches],
+        "c_batch": [UUID(batch.run.batch) for batch, _ in parts],
+        "c_channel": [part.channel for _, part in parts],
+        "c_start": [batch.start_at for batch, _ in parts],
+        "n_id": [head.submission.id for head in heads],
+        "n_tenant": [head.submission.tenant for head in heads],
+        "n_priority": [head.submission.priority.value for head in heads],
+        "n_channels": [" ".join(head.submission.channels) for head in heads],
+        "n_content": [_content(head.submission) for head in heads],
+        "n_metadata": [_json(head.submission.metadata) for head in heads],
+        "n_batches": [" ".join(dict.fromkeys(str(row.batch) for row in mine)) for mine in notifications.values()],
+        "n_first": [head.seq for head in heads],
+        "n_size": [len(mine) for mine in notifications.values()],
+        "n_send_at": [head.submission.send_at for head in heads],
+        "n_expires_at": [head.submission.expires_at for head in heads],
+        "n_traceparent": [head.submission.traceparent for head in heads],
+        "batch": [row.batch for row in rows],
+        "seq": [row.seq for row in rows],
+        "notification": [row.submission.id for row in rows],
+        "tenant": [row.submission.tenant for row in rows],
+        "channel": [row.channel for row in rows],
+        "recipient": [row.recipient.id for row in rows],
+        "address": [row.address for row in rows],
+        "status": [(Status.QUEUED if row.address else Status.SUPPRESSED).value for row in rows],
+        "provider": [row.provider if row.address else None for row in rows],
+        "send_at": [row.submission.send_at for row in rows],
+        "expires_at": [row.submission.expires_at for row in rows],
+        "life": [row.life for row in rows],
+        "reason": [None if row.address else "no address" for row in rows],
+    }
+
+
+def _content(submission: Submission) -> str:
+    content = submission.content
+    parts = {"text": content.text, "subject": content.subject, "html": content.html, "title": content.title}
+    kept: dict[str, Any] = {name: part for name, part in parts.items() if part}
+    return _json(kept | {"data": dict(content.data)} if content.data else kept) or "{}"
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return orjson.dumps(value).decode() if value is not None else None

@@ -1,0 +1,260 @@
+"""Settle: move the rows that cannot go on as they are, say what is due and when to look again, and keep the books."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.channels import Channel
+from domain.deliveries import TERMINAL, Status, Step, overall_status
+from domain.runs import POLL_MOST, State
+from domain.settling import Move, Standing, decide
+from ledger.database import Database, execute, repeated
+from ledger.transition import transition
+
+LEASE = 45.0  # seconds: a row in `sending` for longer, with nobody of this run at it, has lost its owner
+_NEVER = 100 * 365 * 86400.0  # seconds: dead letters wait for a person, not for the sweep
+_MARGIN = 10.0  # seconds the sweep leaves a run before it calls it late
+
+# One pass over the rows answers everything: what is due, what has to be decided, when to look again.
+_SUMMARY = """
+SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
+       extract(epoch FROM min(CASE WHEN d.status = 'queued'
+           THEN least(greatest(d.due_at, now()), d.expires_at, d.give_up_at) END) - now())::float8 AS due,
+       count(*) FILTER (WHERE d.status = 'queued' AND d.due_at <= now()) AS claimable,
+       extract(epoch FROM min(CASE d.status
+           WHEN 'sent' THEN d.sent_at + make_interval(secs => :window)
+           WHEN 'in_doubt' THEN d.doubt_until
+           WHEN 'sending' THEN d.claimed_at + make_interval(secs => :lease) END) - now())::float8 AS deadline,
+       count(*) FILTER (WHERE CASE d.status
+           WHEN 'undelivered' THEN true
+           WHEN 'queued' THEN d.tries >= :tries OR d.expires_at <= now() OR d.give_up_at <= now()
+                OR NOT d.provider = ANY(CAST(:route AS text[]))
+           WHEN 'sent' THEN d.sent_at + make_interval(secs => :window) <= now()
+           WHEN 'in_doubt' THEN d.doubt_until <= now()
+           ELSE false END) AS stuck
+  FROM delivery d WHERE d.batch_id = :batch AND d.channel = :channel
+ GROUP BY d.status, d.provider, d.tenant_id
+ ORDER BY d.status, d.provider, d.tenant_id
+"""
+
+_LOCK = """
+SELECT d.seq, d.status, d.provider, d.tries, d.doubts, d.reason, d.sent_at, d.doubt_until, d.expires_at, d.give_up_at,
+       now() AS now
+  FROM delivery d
+ WHERE d.batch_id = :batch AND d.channel = :channel AND d.status IN ('queued', 'undelivered', 'sent', 'in_doubt')
+ ORDER BY d.seq FOR UPDATE
+"""
+
+_MOVE = transition(
+    Step.SETTLE,
+    given="""
+    SELECT * FROM unnest(CAST(:seq AS int[]), CAST(:to AS text[]), CAST(:next AS text[]), CAST(:afresh AS bool[]),
+        CAST(:doubts AS int[]), CAST(:why AS text[])) AS g(seq, target, next, afresh, more_doubts, why)""",
+    join="d.batch_id = :batch AND d.seq = g.seq",
+    keep=("target", "next", "afresh", "more_doubts", "why"),
+    where="d.channel = :channel",
+    change="""status = l.target, provider = l.next, reason = l.why, doubts = d.doubts + l.more_doubts,
+              tries = CASE WHEN l.afresh THEN 0 ELSE d.tries END,
+              due_at = CASE WHEN l.target = 'queued' THEN now() ELSE d.due_at END""",
+    also="""
+buried AS (
+    INSERT INTO dead_letter (batch_id, seq, tenant_id, channel, provider, reason)
+    SELECT batch_id, seq, tenant_id, channel, provider, reason FROM moved WHERE status = 'dead'
+    ON CONFLICT DO NOTHING
+)""",
+    returning="SELECT count(*) FROM moved",
+)
+
+_BOOKS = """
+SELECT c.awaiting, c.tally FROM batch b JOIN batch_channel c ON c.batch_id = b.id
+ WHERE b.id = :batch AND c.channel = :channel FOR UPDATE OF c
+"""
+_SERIAL = "SELECT 1 FROM batch WHERE id = (SELECT lead_id FROM batch WHERE id = :batch) FOR UPDATE"
+
+_CLOSE = """
+WITH looked AS (
+    UPDATE batch_channel SET next_look_at = now() + make_interval(secs => :look), armed = :armed, tally = :tally,
+           done_at = CASE WHEN :finished THEN now() END
+     WHERE batch_id = :batch AND channel = :channel
+)
+INSERT INTO statistic (tenant_id, channel, provider, status, n)
+SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:channels AS text[]), CAST(:providers AS text[]),
+                     CAST(:statuses AS text[]), CAST(:changes AS bigint[]))
+"""
+
+_ENDS = """
+SELECT d.notification_id, d.tenant_id, d.status, count(*) AS n
+  FROM delivery d WHERE d.batch_id IN (
+       SELECT :batch UNION SELECT unnest(n.batch_ids) FROM notification n WHERE n.id = (
+           SELECT notification_id FROM delivery WHERE batch_id = :batch AND seq = 0))
+ GROUP BY d.notification_id, d.tenant_id, d.status ORDER BY d.notification_id
+"""
+
+_END = """
+INSERT INTO notification_end (notification_id, tenant_id, status)
+SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tenants AS text[]), CAST(:statuses AS text[]))
+ON CONFLICT (notification_id) DO UPDATE SET status = excluded.status, ended_at = now()
+ WHERE notification_end.status <> excluded.status
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What settle found, and what it did."""
+
+    state: State
+    moves: tuple[Move, ...]
+
+
+async def settle(db: Database, batch: UUID, channel: Channel, busy: Sequence[str] = ()) -> Settled:
+    """One look at a channel of a batch. `busy`: providers whose `deliver` is under way: what is due there is theirs."""
+    moves: list[Move] = []
+    while True:
+        summary = await db.run(_SUMMARY, **_keys(batch, channel), **_policy(channel))
+        if any(row.stuck for row in summary):
+            moves += await repeated(lambda: _decide(db, batch, channel))
+            continue
+        state = await repeated(lambda: _keep_books(db, batch, channel, busy))
+        if state is not None:
+            return Settled(state, tuple(moves))
+
+
+def _keys(batch: UUID, channel: Channel) -> dict[str, Any]:
+    return {"batch": batch, "channel": channel.name}
+
+
+def _policy(channel: Channel) -> dict[str, Any]:
+    return {"window": channel.window, "lease": LEASE, "tries": channel.tries, "route": list(channel.route)}
+
+
+async def _decide(db: Database, batch: UUID, channel: Channel) -> list[Move]:
+    """Lock, decide each row from itself alone, move. Repeats and zombies are harmless."""
+    async with db.begin() as connection:
+        rows = await execute(connection, _LOCK, _keys(batch, channel))
+        decided = [(row.seq, move) for row in rows if (move := decide(_standing(row), channel, row.now))]
+        if decided:
+            values = {
+                "seq": [seq for seq, _ in decided],
+                "to": [move.to.value for _, move in decided],
+                "next": [move.provider for _, move in decided],
+                "afresh": [move.afresh for _, move in decided],
+                "doubts": [move.doubts for _, move in decided],
+                "why": [move.reason for _, move in decided],
+            }
+            await execute(connection, _MOVE, {**_keys(batch, channel), **values})
+        return [move for _, move in decided]
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        Status(row.status),
+        row.provider,
+        row.tries,
+        row.doubts,
+        row.reason,
+        row.sent_at,
+        row.doubt_until,
+        row.expires_at,
+        row.give_up_at,
+    )
+
+
+async def _keep_books(db: Database, batch: UUID, channel: Channel, busy: Sequence[str]) -> State | None:
+    """Read under the lock of batch_channel, so that nobody can reopen it unseen; None if a row has to be decided first.
+
+    Only this lock is held while deliveries are merely read: no deadlock with those who lock deliveries first.
+    """
+    async with db.begin() as connection:
+        keys = _keys(batch, channel)
+        books = (await execute(connection, _BOOKS, keys))[0]
+        summary = await execute(connection, _SUMMARY, {**keys, **_policy(channel)})
+        if any(row.stuck for row in summary):
+            return None
+        state = _state(summary, busy)
+        ended = not state.open
+        if ended:
+            await execute(connection, _SERIAL, keys)
+            await _write_ends(connection, keys)
+        tally = _tally(summary)
+        changes = _changes(books.tally, tally)
+        values = {
+            "look": _next_look(state),
+            "armed": state.counts.get(Status.SENT, 0) + state.counts.get(Status.IN_DOUBT, 0) > 0,
+            "finished": state.finished,
+            "tally": orjson.dumps(tally).decode(),
+            "tenants": [tenant for (tenant, _, _), _ in changes],
+            "channels": [channel.name] * len(changes),
+            "providers": [provider for (_, provider, _), _ in changes],
+            "statuses": [status for (_, _, status), _ in changes],
+            "changes": [n for _, n in changes],
+        }
+        await execute(connection, _CLOSE, {**keys, **values})
+        return state
+
+
+def _state(summary: Sequence[Any], busy: Sequence[str]) -> State:
+    counts: Counter[str] = Counter()
+    due: list[str] = []
+    waits: list[float] = []
+    for row in summary:
+        counts[row.status] += row.n
+        orphaned = row.status == Status.SENDING and row.deadline <= 0
+        if row.provider in busy and row.status in (Status.QUEUED, Status.SENDING):
+            continue  # its `deliver` will end, and then we look again
+        if (row.claimable or orphaned) and row.provider not in due:
+            due.append(row.provider)
+        waits += [seconds for seconds in (row.due, row.deadline) if seconds is not None]
+    dead = counts[Status.DEAD]
+    still_open = sum(n for status, n in counts.items() if Status(status) not in TERMINAL)
+    return State(due, max(0.0, min(waits)) if waits else None, dict(counts), still_open, dead)
+
+
+def _next_look(state: State) -> float:
+    """Seconds until the sweep may call this run late."""
+    if state.due:
+        return LEASE
+    if not state.open:
+        return _NEVER if state.dead else 0.0
+    wait = POLL_MOST if state.wait is None else min(state.wait, POLL_MOST)
+    return max(wait, 0.0) + _MARGIN
+
+
+def _tally(summary: Sequence[Any]) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for row in summary:
+        counted[f"{row.tenant_id} {row.provider or ''} {row.status}"] += row.n
+    return dict(counted)
+
+
+def _changes(before: dict[str, int], after: dict[str, int]) -> list[tuple[tuple[str, str, str], int]]:
+    names = sorted(before.keys() | after.keys())
+    found = [(name, after.get(name, 0) - before.get(name, 0)) for name in names]
+    return [(_split(name), n) for name, n in found if n]
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    tenant, provider, status = name.split(" ")
+    return tenant, provider, status
+
+
+async def _write_ends(connection: AsyncConnection, keys: dict[str, Any]) -> None:
+    """The overall status of every notification of this batch that has come to its end in all channels and batches."""
+    counts: dict[tuple[UUID, str], Counter[Status]] = {}
+    for row in await execute(connection, _ENDS, {"batch": keys["batch"]}):
+        counts.setdefault((row.notification_id, row.tenant_id), Counter())[Status(row.status)] += row.n
+    ended = [
+        (notification, tenant, overall_status(by_status, scheduled=False))
+        for (notification, tenant), by_status in counts.items()
+        if by_status.keys() <= TERMINAL
+    ]
+    values = {
+        "ids": [end[0] for end in ended],
+        "tenants": [end[1] for end in ended],
+        "statuses": [end[2] for end in ended],
+    }
+    await execute(connection, _END, values)

@@ -1,0 +1,94 @@
+"""The way to Temporal for those who start runs and tell them news: the API and the sweep."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from temporalio.client import Client, Interceptor
+from temporalio.common import (
+    Priority as TemporalPriority,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.priorities import workflow_queue
+from domain.runs import WORKFLOW, Run, run_id
+
+log = structlog.get_logger(__name__)
+
+TENANT = SearchAttributeKey.for_keyword("ClarionTenant")
+CHANNELS = SearchAttributeKey.for_keyword_list("ClarionChannels")
+PRIORITY = SearchAttributeKey.for_keyword("ClarionPriority")
+SEARCH_ATTRIBUTES = (TENANT, CHANNELS, PRIORITY)
+
+_SIGNALS_AT_ONCE = 32
+
+
+async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = ()) -> Client:
+    """A client that connects on first use: the API accepts while Temporal is away."""
+    return await Client.connect(address, namespace=namespace, lazy=True, interceptors=list(interceptors))
+
+
+class Runs:
+    """Starts runs and tells them news. Both are hints: the sweep makes up for any that is lost."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(_SIGNALS_AT_ONCE)
+
+    async def start(self, run: Run, *, start_at: datetime | None = None, wake: Sequence[str] = ()) -> None:
+        """Start the run of a batch; one that is already open is left to itself, and told of `wake`'s channels.
+
+        Works for runs that are open, closed, terminated or were never started. Raises RPCError.
+        """
+        attributes = [
+            SearchAttributePair(CHANNELS, [part.channel for part in run.parts]),
+            SearchAttributePair(PRIORITY, run.priority.value),
+        ]
+        if run.tenant:
+            attributes.append(SearchAttributePair(TENANT, run.tenant))
+        delay = start_at - datetime.now(UTC) if start_at else timedelta()
+        await self._client.start_workflow(
+            WORKFLOW,
+            run,
+            id=run_id(run.batch),
+            task_queue=workflow_queue(run.priority),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            start_delay=delay if delay > timedelta() else None,
+            start_signal="wake" if wake else None,
+            start_signal_args=[list(wake)] if wake else [],
+            search_attributes=TypedSearchAttributes(attributes),
+            memo={"deliveries": {part.channel: part.size for part in run.parts}},
+            static_summary=_summary(run),
+            priority=TemporalPriority(priority_key=run.priority.key, fairness_key=run.tenant or "shared"),
+            task_timeout=timedelta(seconds=10),
+        )
+
+    async def wake(self, news: Iterable[tuple[UUID, str]]) -> None:
+        """Tell open runs that there is news for a channel of theirs. A run that is not there is the sweep's business."""
+        by_batch: dict[UUID, list[str]] = {}
+        for batch, channel in news:
+            by_batch.setdefault(batch, []).append(channel)
+        await asyncio.gather(*(self._signal(batch, "wake", sorted(set(c))) for batch, c in by_batch.items()))
+
+    async def _signal(self, batch: UUID, name: str, argument: object) -> None:
+        async with self._slots:
+            try:
+                await self._client.get_workflow_handle(run_id(str(batch))).signal(name, argument)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    log.warning("runs.signal_lost", batch=str(batch), signal=name, error=error.status.name)
+
+
+def _summary(run: Run) -> str:
+    parts = ", ".join(f"{part.size} {part.channel}" for part in run.parts)
+    return f"{run.priority}: {parts}"
