@@ -1,5 +1,6 @@
 """Reading what vendors report: every piece is checked before it is believed, and nonsense is `Malformed`."""
 
+import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,11 @@ def rfc3339(value: Any, name: str) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else _naive(name)
     except (TypeError, ValueError, OverflowError):
         raise Malformed(f"{name} must be an RFC 3339 time") from None
+
+
+def base64_of(text: str) -> bytes:
+    """Standard base64, nothing else in it. Raises ValueError."""
+    return base64.b64decode(text, validate=True)
 
 
 def require_recent(moment: datetime, max_age: float) -> None:
