@@ -1,0 +1,127 @@
+"""Posts the vendors' webhooks: keep-alive, few at a time, repeated with growing pauses as vendors do."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import aiohttp
+
+_CARRIERS = 32  # posts under way at once
+_ROOM = 200_000  # parcels waiting, those between two tries included; more are dropped and counted
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0)  # seconds between tries: four minutes in all
+_TIMEOUT = aiohttp.ClientTimeout(total=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One webhook call, signed and ready. A repeat sends the same bytes."""
+
+    vendor: str
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    receipts: int = 1  # how many reports it carries
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Posts that go out one after the other, each after the one before was acknowledged."""
+
+    posts: list[Post]
+    retry: bool = True
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Reports by vendor: posted at least once, acknowledged by a 2xx, given up; and how often one was tried again."""
+
+    posted: Counter[str] = field(default_factory=Counter[str])
+    acknowledged: Counter[str] = field(default_factory=Counter[str])
+    dropped: Counter[str] = field(default_factory=Counter[str])
+    retries: Counter[str] = field(default_factory=Counter[str])
+
+
+class Postman:
+    """Use between `open` and `close`, in a running loop."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._queue: asyncio.Queue[Parcel] = asyncio.Queue()
+        self._resting = 0
+        self._carriers: list[asyncio.Task[None]] = []
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Start the carriers."""
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=False)
+        self._carriers = [asyncio.create_task(self._carry()) for _ in range(_CARRIERS)]
+
+    async def close(self) -> None:
+        """Stop at once; what waits is lost, as reports of a vendor that vanished are."""
+        for carrier in self._carriers:
+            carrier.cancel()
+        await asyncio.gather(*self._carriers, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def send(self, parcel: Parcel) -> None:
+        """Take a parcel; it is posted soon."""
+        if self._queue.qsize() + self._resting >= _ROOM:
+            self._drop(parcel)
+        else:
+            self._queue.put_nowait(parcel)
+
+    async def deliver(self, parcel: Parcel) -> None:
+        """Post it now; what is not acknowledged at once is tried again later."""
+        while parcel.posts:
+            post = parcel.posts[0]
+            if parcel.tries == 0:
+                self.tally.posted[post.vendor] += post.receipts
+            if not await self._acknowledged(post):
+                self._rest(parcel)
+                return
+            self.tally.acknowledged[post.vendor] += post.receipts
+            parcel.posts.pop(0)
+            parcel.tries = 0
+
+    async def _carry(self) -> None:
+        while True:
+            await self.deliver(await self._queue.get())
+
+    async def _acknowledged(self, post: Post) -> bool:
+        assert self._session is not None
+        try:
+            async with self._session.post(
+                post.url, data=post.body, headers=post.headers, allow_redirects=False
+            ) as answer:
+                await answer.read()
+                return 200 <= answer.status < 300
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
+            return False
+
+    def _rest(self, parcel: Parcel) -> None:
+        if not parcel.retry or parcel.tries >= len(_PAUSES):
+            self._drop(parcel)
+            return
+        pause = _PAUSES[parcel.tries]
+        parcel.tries += 1
+        self._resting += 1
+        asyncio.get_running_loop().call_later(pause, self._wake, parcel)
+
+    def _wake(self, parcel: Parcel) -> None:
+        self._resting -= 1
+        self.tally.retries[parcel.posts[0].vendor] += 1
+        self._queue.put_nowait(parcel)
+
+    def _drop(self, parcel: Parcel) -> None:
+        for post in parcel.posts:
+            self.tally.dropped[post.vendor] += post.receipts
+        parcel.posts.clear()
+
+
+def now_and(skew: float) -> float:
+    """The vendor's idea of the time: seconds since 1970, wrong by `skew` seconds."""
+    return time.time() + skew

@@ -1,0 +1,1 @@
+"""The vendors, each in its real wire format."""
