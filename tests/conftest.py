@@ -1,0 +1,116 @@
+"""Fixtures every test may use: real servers, shared by the run, with a corner of its own for each test or process."""
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from servers import Servers, locked, shared
+
+TEMPLATE = "clarion_template"
+
+
+@pytest_asyncio.fixture(scope="session", autouse=True)
+async def _quiet_end() -> AsyncIterator[None]:
+    """Let Temporal's threads come to rest: an interpreter that ends under them crashes (PyGILState_Release)."""
+    yield
+    if "temporalio" in sys.modules:
+        await asyncio.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder all processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def worker_name() -> str:
+    """The name of this test process within the run."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+
+
+@pytest.fixture(scope="session")
+def servers(run_folder: Path) -> Iterator[Servers]:
+    """PostgreSQL, Valkey and Temporal, running."""
+    with shared(run_folder) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="session")
+async def _template(servers: Servers, run_folder: Path) -> str:
+    """The name of a migrated database nobody is connected to, made once in a run."""
+    from ledger.migrate import migrate
+
+    with locked(run_folder):
+        if not await _execute(servers.database_url, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
+            draft = f"{TEMPLATE}_draft"
+            await _execute(servers.database_url, f"DROP DATABASE IF EXISTS {draft}")
+            await _execute(servers.database_url, f"CREATE DATABASE {draft}")
+            await migrate(_url_of(servers.database_url, draft))
+            await _execute(servers.database_url, f"ALTER DATABASE {draft} RENAME TO {TEMPLATE}")
+    return TEMPLATE
+
+
+@pytest_asyncio.fixture
+async def database_url(servers: Servers, _template: str) -> AsyncIterator[str]:
+    """A migrated, empty database of this test's own, dropped after it."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {_template}")
+    yield _url_of(servers.database_url, name)
+    await _execute(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def redis_url(servers: Servers, worker_name: str) -> str:
+    """An empty Redis database that no other test uses at the same time."""
+    number = 1 + int(worker_name.removeprefix("gw"))
+    url = f"{servers.redis_url.rpartition('/')[0]}/{number}"
+    async with Redis.from_url(url) as client:
+        await client.flushdb()
+    return url
+
+
+@pytest.fixture(scope="session")
+def temporal_address(servers: Servers) -> str:
+    """host:port of Temporal's frontend."""
+    return servers.temporal_address
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal_namespace(servers: Servers, worker_name: str) -> str:
+    """A namespace of this test process's own, so that queues may have their real names. No search attributes yet."""
+    from google.protobuf.duration_pb2 import Duration
+    from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+    from temporalio.client import Client
+    from temporalio.service import RPCError, RPCStatusCode
+
+    name = f"tests-{worker_name}"
+    client = await Client.connect(servers.temporal_address)
+    request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
+    try:
+        await client.workflow_service.register_namespace(request)
+    except RPCError as error:
+        # A worker process that xdist started again finds the namespace of its predecessor.
+        if error.status != RPCStatusCode.ALREADY_EXISTS:
+            raise
+    return name
+
+
+async def _execute(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(statement)
+    finally:
+        await connection.close()
+
+
+def _url_of(url: str, database: str) -> str:
+    return f"{url.rpartition('/')[0]}/{database}"
