@@ -1,0 +1,61 @@
+# What a newcomer needs. Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two test processes: the servers they share want a core too.
+JOBS ?= 2
+TESTS ?= tests
+PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+        --custom-compile-command 'make lock'
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo dev test check lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## make .venv and install Clarion with its embedded servers
+
+install-dev: $(VENV)/.installed-dev ## the same with the tools of make test, check and lock
+
+demo: install ## send one notification by every channel to sandbox vendors and watch it arrive
+	@$(BIN)/clarion demo
+
+dev: install ## run everything here until Ctrl-C: API on 8000, Temporal Web UI on 8233, sandbox on 8025
+	@$(BIN)/clarion dev
+
+test: install-dev ## run every test, from nothing running (TESTS=tests/api for some, JOBS=1 for one at a time)
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+check: install-dev ## check format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+lock: install-dev ## pin, with hashes, everything pyproject.toml asks for (locked versions stay where they fit)
+	$(BIN)/uv pip compile -q $(PINS) --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q $(PINS) --extra build --extra embedded -c requirements-dev.lock \
+		pyproject.toml -o requirements.lock
+
+clean: ## remove the environment, caches, and the state of make dev
+	rm -rf $(VENV) .clarion .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Clarion needs Python 3.11 or later; this is `$(PYTHON) --version 2>&1`." \
+			"Name another one: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Only what is pinned comes from outside: the project itself is then built with the setuptools that was just installed.
+$(VENV)/.installed: $(VENV)/.created pyproject.toml requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.installed
