@@ -1,14 +1,17 @@
 """What a run is given and told: ids and counts only, never an address or a word of a message."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from domain.priorities import Priority
 
 WORKFLOW = "Batch"
+MAINTENANCE_WORKFLOW = "Maintenance"
 SETTLE = "settle"
 DELIVER = "deliver"
 RETRY = "retry_dead"
 DISCARD = "discard_dead"
+SWEEP = "sweep"
+TIDY = "tidy"
 
 PARKED_FOR = (
     24 * 3600.0
@@ -46,7 +49,6 @@ class Look:
 
     batch: str
     channel: str
-    busy: list[str] = field(default_factory=list[str])  # providers this run is delivering through right now
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,22 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetters:
-    """Ask for dead letters to be tried again or given up. No `seqs`: all of the channel, no `channel`: of the batch."""
+class Which:
+    """Which dead letters of a run are meant, as an operator says it in a signal. Nothing said: all of them."""
 
-    batch: str
     channel: str | None = None
     seqs: list[int] | None = None
     provider: str | None = None  # retry through this one; None: the first of the route
-    by: str = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an operator's signal asks of one channel of a batch."""
+
+    batch: str
+    channel: str
+    seqs: list[int] | None
+    provider: str | None
 
 
 @dataclass(frozen=True, slots=True)

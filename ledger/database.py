@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import asyncpg
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
 import structlog
 from sqlalchemy import Executable, Row, text

@@ -111,15 +111,15 @@ class Settled:
     moves: tuple[Move, ...]
 
 
-async def settle(db: Database, batch: UUID, channel: Channel, busy: Sequence[str] = ()) -> Settled:
-    """One look at a channel of a batch. `busy`: providers whose `deliver` is under way: what is due there is theirs."""
+async def settle(db: Database, batch: UUID, channel: Channel) -> Settled:
+    """One look at a channel of a batch."""
     moves: list[Move] = []
     while True:
         summary = await db.run(_SUMMARY, **_keys(batch, channel), **_policy(channel))
         if any(row.stuck for row in summary):
             moves += await repeated(lambda: _decide(db, batch, channel))
             continue
-        state = await repeated(lambda: _keep_books(db, batch, channel, busy))
+        state = await repeated(lambda: _keep_books(db, batch, channel))
         if state is not None:
             return Settled(state, tuple(moves))
 
@@ -164,7 +164,7 @@ def _standing(row: Any) -> Standing:
     )
 
 
-async def _keep_books(db: Database, batch: UUID, channel: Channel, busy: Sequence[str]) -> State | None:
+async def _keep_books(db: Database, batch: UUID, channel: Channel) -> State | None:
     """Read under the lock of batch_channel, so that nobody can reopen it unseen; None if a row has to be decided first.
 
     Only this lock is held while deliveries are merely read: no deadlock with those who lock deliveries first.
@@ -175,7 +175,7 @@ async def _keep_books(db: Database, batch: UUID, channel: Channel, busy: Sequenc
         summary = await execute(connection, _SUMMARY, {**keys, **_policy(channel)})
         if any(row.stuck for row in summary):
             return None
-        state = _state(summary, busy)
+        state = _state(summary)
         ended = not state.open
         if ended:
             await execute(connection, _SERIAL, keys)
@@ -197,15 +197,13 @@ async def _keep_books(db: Database, batch: UUID, channel: Channel, busy: Sequenc
         return state
 
 
-def _state(summary: Sequence[Any], busy: Sequence[str]) -> State:
+def _state(summary: Sequence[Any]) -> State:
     counts: Counter[str] = Counter()
     due: list[str] = []
     waits: list[float] = []
     for row in summary:
         counts[row.status] += row.n
         orphaned = row.status == Status.SENDING and row.deadline <= 0
-        if row.provider in busy and row.status in (Status.QUEUED, Status.SENDING):
-            continue  # its `deliver` will end, and then we look again
         if (row.claimable or orphaned) and row.provider not in due:
             due.append(row.provider)
         waits += [seconds for seconds in (row.due, row.deadline) if seconds is not None]

@@ -74,7 +74,7 @@ class Runs:
         )
 
     async def wake(self, news: Iterable[tuple[UUID, str]]) -> None:
-        """Tell open runs that there is news for a channel of theirs. A run that is not there is the sweep's business."""
+        """Tell open runs that there is news for a channel of theirs. One that is not there is the sweep's business."""
         by_batch: dict[UUID, list[str]] = {}
         for batch, channel in news:
             by_batch.setdefault(batch, []).append(channel)

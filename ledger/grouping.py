@@ -1,0 +1,101 @@
+"""Group commit: what arrives while one commit is under way goes into the next, all together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+# Results, one for each item in order, and what has to be done before the next flush but after everyone is answered.
+Flushed = tuple[Sequence[Out], Awaitable[None] | None]
+
+
+class Full(Exception):
+    """Too much is waiting already: nothing was taken."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[In, Out]):
+    item: In
+    weight: int
+    answer: asyncio.Future[Out]
+
+
+class Group(Generic[In, Out]):
+    """A queue with one flush at a time. A lone item never waits; under load each flush takes all that has gathered."""
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[In]], Awaitable[Flushed[Out]]],
+        *,
+        cap: int,
+        bound: int,
+        pace: float = 0.0,
+        flushes: int = 1,
+    ) -> None:
+        """`cap`: weight of one flush (a single heavier item goes alone). `bound`: weight that may wait, then Full.
+
+        `pace`: seconds to let the next items gather after a flush under load; shrinks to 0 when idle.
+        `flushes`: how many may be under way at once.
+        """
+        self._flush, self._cap, self._bound, self._pace, self._flushes = flush, cap, bound, pace, flushes
+        self._queue: deque[_Waiting[In, Out]] = deque()
+        self._weight = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def depth(self) -> int:
+        """Weight of what waits."""
+        return self._weight
+
+    async def put(self, item: In, weight: int = 1) -> Out:
+        """The result for this item, once its flush is committed. Raises Full, and what the flush raises."""
+        if self._weight and self._weight + weight > self._bound:
+            raise Full
+        waiting = _Waiting[In, Out](item, weight, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._weight += weight
+        if len(self._tasks) < self._flushes:
+            task = asyncio.create_task(self._drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await waiting.answer
+
+    async def close(self) -> None:
+        """Wait until everything that was put is through."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _drain(self) -> None:
+        while self._queue:
+            group = self._take()
+            follow_up = await self._answer(group)
+            if follow_up is not None:
+                await follow_up
+            # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
+            await asyncio.sleep(self._pace * min(1.0, (len(group) - 1) / 16))
+
+    def _take(self) -> list[_Waiting[In, Out]]:
+        group = [self._queue.popleft()]
+        weight = group[0].weight
+        while self._queue and weight + self._queue[0].weight <= self._cap:
+            weight += self._queue[0].weight
+            group.append(self._queue.popleft())
+        self._weight -= weight
+        return group
+
+    async def _answer(self, group: Sequence[_Waiting[In, Out]]) -> Awaitable[None] | None:
+        try:
+            results, follow_up = await self._flush([waiting.item for waiting in group])
+        except Exception as error:
+            for waiting in group:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return None
+        for waiting, result in zip(group, results, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(result)
+        return follow_up

@@ -1,0 +1,88 @@
+"""What maintenance finds in the ledger: runs that are late, and rows that have had their time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain.priorities import Priority
+from domain.runs import Part, Run
+from ledger.database import Database
+
+_AGAIN = 30.0  # seconds until a run the sweep has called is called again
+_PRUNE_AT_ONCE = 5000
+
+# Covers an unstarted batch, a lost start or signal, an operator's retry, a run that Temporal lost or somebody ended.
+_OVERDUE = """
+UPDATE batch_channel c SET next_look_at = now() + make_interval(secs => :again)
+  FROM (SELECT batch_id, channel FROM batch_channel
+         WHERE done_at IS NULL AND next_look_at < now() ORDER BY next_look_at LIMIT :most
+           FOR UPDATE SKIP LOCKED) AS late
+ WHERE c.batch_id = late.batch_id AND c.channel = late.channel
+RETURNING c.batch_id, c.channel
+"""
+
+_RUNS = """
+SELECT b.id, b.priority, b.tenant_id, b.start_at, c.channel,
+       (SELECT count(*) FROM delivery d WHERE d.batch_id = b.id AND d.channel = c.channel) AS size
+  FROM batch b JOIN batch_channel c ON c.batch_id = b.id
+ WHERE b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id, c.channel
+"""
+
+_PRUNE_KEYS = """
+DELETE FROM idempotency_key k USING (
+    SELECT tenant_id, key FROM idempotency_key WHERE expires_at < now() LIMIT :most) AS old
+ WHERE k.tenant_id = old.tenant_id AND k.key = old.key AND k.expires_at < now() RETURNING 1
+"""
+_PRUNE_RECEIPTS = """
+DELETE FROM receipt r USING (
+    SELECT provider, event_id FROM receipt WHERE received_at < now() - make_interval(days => :days) LIMIT :most) AS old
+ WHERE r.provider = old.provider AND r.event_id = old.event_id RETURNING 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A run nobody seems to be carrying, and the channels it is late for."""
+
+    run: Run
+    start_at: datetime | None
+    channels: tuple[str, ...]
+
+
+async def overdue(db: Database, most: int = 500) -> list[Late]:
+    """Runs whose time to look has passed. They are put off a little, so that each is called once."""
+    rows = await db.run(_OVERDUE, again=_AGAIN, most=most)
+    channels: dict[UUID, list[str]] = {}
+    for row in rows:
+        channels.setdefault(row.batch_id, []).append(row.channel)
+    found = await _runs(db, list(channels))
+    return [Late(run, start_at, tuple(sorted(channels[UUID(run.batch)]))) for run, start_at in found]
+
+
+async def runs_of(db: Database, batches: Sequence[UUID]) -> list[Run]:
+    """The runs that carry these batches, as they would be started now."""
+    return [run for run, _ in await _runs(db, batches)]
+
+
+async def prune(db: Database, receipt_days: int) -> dict[str, int]:
+    """Delete idempotency keys past their life and receipts past their use, some thousands at a time."""
+    keys = await db.run(_PRUNE_KEYS, most=_PRUNE_AT_ONCE)
+    receipts = await db.run(_PRUNE_RECEIPTS, most=_PRUNE_AT_ONCE, days=receipt_days)
+    return {"idempotency_keys": len(keys), "receipts": len(receipts)}
+
+
+async def _runs(db: Database, batches: Sequence[UUID]) -> list[tuple[Run, datetime | None]]:
+    if not batches:
+        return []
+    by_batch: dict[UUID, list[Any]] = {}
+    for row in await db.run(_RUNS, ids=list(batches)):
+        by_batch.setdefault(row.id, []).append(row)
+    return [(_run(rows), rows[0].start_at) for rows in by_batch.values()]
+
+
+def _run(rows: Sequence[Any]) -> Run:
+    first = rows[0]
+    parts = [Part(row.channel, row.size) for row in rows]
+    return Run(str(first.id), Priority(first.priority), parts, first.tenant_id)
