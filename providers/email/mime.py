@@ -37,7 +37,8 @@ def _headers(message: Message, sender: str) -> dict[str, str | Header]:
     }
     if message.sender.reply_to:
         headers["Reply-To"] = _party(message.sender.reply_to)
-    return {**headers, **message.headers}
+    # Trace context is HTTP's: marked as ours, it cannot stand for a header of mail.
+    return {**headers, **{f"X-{name}": value for name, value in message.headers.items()}}
 
 
 def _party(text: str) -> str:

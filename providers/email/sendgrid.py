@@ -53,6 +53,7 @@ class SendGrid(Provider):
         "401": Outcome.VENDOR_DOWN,  # the key is wrong or revoked
         "403": Outcome.VENDOR_DOWN,  # the key lacks the scope, or the account is closed
         "from": Outcome.RETRYABLE,  # 403 about `from`: a tenant's unverified sender; another vendor may know it
+        "404": Outcome.VENDOR_DOWN,  # not SendGrid: the URL is wrong
         "408": Outcome.RETRYABLE,  # RFC 9110, 15.5.9: the request did not arrive whole
         "429": Outcome.THROTTLED,  # with X-RateLimit-Reset, a time in seconds since 1970
         "4xx": Outcome.REJECTED,  # 400, 413, ...: this mail, whenever it is sent
