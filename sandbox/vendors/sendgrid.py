@@ -5,6 +5,7 @@ https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 """
 
 import secrets
+import time
 from typing import Any
 
 from sandbox.control import Answer, Receipt, SendGridControl
@@ -28,16 +29,11 @@ _USUAL_TEXT = {
 
 def _error(status: int, message: str, field: str | None = None, retry_after: float | None = None) -> Reply:
     headers = JSON
-    if status == 429:
-        reset = str(round(retry_after or 1)).encode()
-        headers = (
-            *JSON,
-            (b"x-ratelimit-limit", b"600"),
-            (b"x-ratelimit-remaining", b"0"),
-            (b"x-ratelimit-reset", reset),
-        )
-    if retry_after is not None:
-        headers = (*headers, (b"retry-after", str(round(retry_after)).encode()))
+    if status == 429:  # its own way to say when: seconds since 1970
+        reset = str(int(time.time() + (retry_after or 1))).encode()
+        headers = (*JSON, (b"x-ratelimit-remaining", b"0"), (b"x-ratelimit-reset", reset))
+    elif retry_after is not None:
+        headers = (*JSON, (b"retry-after", str(round(retry_after)).encode()))
     return reply(status, {"errors": [{"message": message, "field": field, "help": None}]}, headers)
 
 
