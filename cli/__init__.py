@@ -1,1 +1,1 @@
-""""""
+"""`clarion`: one command line for all."""

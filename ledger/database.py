@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
-import structlog
 from sqlalchemy import Executable, Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-log = structlog.get_logger(__name__)
+from observe import logs
+
+log = logs.get(__name__)
 _T = TypeVar("_T")
 
 _TRIES = 5  # of a transaction that met a deadlock or a serialization failure

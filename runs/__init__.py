@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import structlog
 from temporalio.client import Client, Interceptor
 from temporalio.common import (
     Priority as TemporalPriority,
@@ -21,13 +20,15 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.priorities import workflow_queue
 from domain.runs import WORKFLOW, Run, run_id
+from observe import logs
 
-log = structlog.get_logger(__name__)
+log = logs.get(__name__)
 
 TENANT = SearchAttributeKey.for_keyword("ClarionTenant")
 CHANNELS = SearchAttributeKey.for_keyword_list("ClarionChannels")
 PRIORITY = SearchAttributeKey.for_keyword("ClarionPriority")
-SEARCH_ATTRIBUTES = (TENANT, CHANNELS, PRIORITY)
+STATE = SearchAttributeKey.for_keyword("ClarionState")  # "parked": waits for a person
+SEARCH_ATTRIBUTES = (TENANT, CHANNELS, PRIORITY, STATE)
 
 _SIGNALS_AT_ONCE = 32
 

@@ -72,6 +72,13 @@ class Settings(Section):
     public_url: str | None = Field(None, description="where vendors reach us; unset: http://{host}:{port}")
     data_dir: Path = Path(".clarion")
     dev: bool = Field(False, description="loopback calls without a key are tenant `dev`; any recipient id resolves")
+    max_batch: int = Field(512, ge=1, le=512, description="deliveries a run may share; 1: a run for each notification")
+    lane_bound: int = Field(20_000, ge=1, description="deliveries that may wait in memory, for each priority; then 503")
+    channels: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='changes to the channels\' policies, as JSON: {"email": {"route": ["ses"], "window": 60}}',
+    )
+    secret_key: SecretStr = Field(SecretStr(""), description="keys the fingerprints kept of idempotent requests")
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
@@ -79,3 +86,12 @@ class Settings(Section):
     def reachable_at(self) -> str:
         """The base URL vendors call, without a slash at its end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def required(self, name: str) -> str:
+        """A setting this process cannot do without, in clear. Raises SettingsError."""
+        value = getattr(self, name)
+        if value is None:
+            raise SettingsError(
+                f"CLARION_{name.upper()} is not set: processes started one by one need it; `clarion dev` embeds all."
+            )
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -60,8 +60,9 @@ class BatchWorkflow:
         return {channel: state.counts for channel, state in self._states.items()}
 
     def _may_stop(self) -> bool:
-        """All channels ended; or the history is long and nobody is reading rows: a hint may be dropped, a result not."""
-        return all(self._ended.values()) or (workflow.info().is_continue_as_new_suggested() and not self._looking)
+        """All channels ended, or the history is long and nobody reads rows: a hint may be dropped, a result not."""
+        over = all(self._ended.values()) or (workflow.info().is_continue_as_new_suggested() and not self._looking)
+        return over and workflow.all_handlers_finished()
 
     async def _carry(self, part: Part) -> None:
         """Bring one channel's deliveries to an end, and stay: late news may open it again."""
@@ -74,7 +75,9 @@ class BatchWorkflow:
             if due:
                 poll = POLL_FIRST
             elif state.open:
-                news = await self._news_since(seen, channel, poll if state.wait is None else min(poll, state.wait))
+                news = await self._news_since(
+                    seen, channel, poll if state.wait is None else min(poll, state.wait + 0.05)
+                )
                 poll = POLL_FIRST if news else min(2 * poll, POLL_MOST)
             else:
                 await self._rest(seen, channel, state)

@@ -1,0 +1,79 @@
+"""The activities of a run: deliver, settle, and what an operator's signal asks for."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+from temporalio import activity
+
+from activities.sending import Means, Sending
+from domain.channels import Channels
+from domain.runs import DELIVER, DISCARD, RETRY, SETTLE, Delivery, Look, Order, State
+from domain.settling import Move
+from ledger import dead_letters
+from ledger.deliveries import Leg
+from ledger.settling import settle
+from observe import metrics
+from providers.base import Provider
+
+_HEARTBEAT = 2.0  # seconds; the run gives a worker 10 before it tries another
+
+
+class Activities:
+    """Everything a run may ask of a worker."""
+
+    def __init__(self, means: Means, channels: Channels, providers: Mapping[str, Provider]) -> None:
+        self._means, self._channels, self._providers = means, channels, providers
+
+    @activity.defn(name=DELIVER)
+    async def deliver(self, order: Delivery) -> State:
+        """Send what is due through one provider, then say how the channel stands."""
+        channel = self._channels[order.channel]
+        provider = self._providers.get(order.provider)
+        if provider is not None:
+            leg = Leg(UUID(order.batch), channel, order.provider, order.priority, uuid4())
+            async with _alive():
+                await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
+        return await self.settle(Look(order.batch, order.channel))
+
+    @activity.defn(name=SETTLE)
+    async def settle(self, look: Look) -> State:
+        """Move what cannot go on as it is; say what is due and when to look again."""
+        channel = self._channels[look.channel]
+        settled = await settle(self._means.db, UUID(look.batch), channel)
+        _count(channel.name, settled.moves)
+        return settled.state
+
+    @activity.defn(name=RETRY)
+    async def retry(self, order: Order) -> int:
+        """Queue dead letters again. Returns how many."""
+        found = await dead_letters.retry(self._means.db, self._channels, dead_letters.of_run(order), order.provider)
+        return found.moved
+
+    @activity.defn(name=DISCARD)
+    async def discard(self, order: Order) -> int:
+        """Give dead letters up. Returns how many."""
+        return (await dead_letters.discard(self._means.db, dead_letters.of_run(order))).moved
+
+
+def _count(channel: str, moves: Sequence[Move]) -> None:
+    for move in moves:
+        if move.afresh and move.provider:
+            metrics.count(metrics.FALLBACKS, channel, move.provider)
+
+
+@asynccontextmanager
+async def _alive() -> AsyncGenerator[None]:
+    """Heartbeats while the block runs; none for one that is over in a moment."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

@@ -1,0 +1,69 @@
+"""Housekeeping: find runs that are late or lost, keep tables small, read the gauges."""
+
+import asyncio
+import time
+
+from temporalio import activity
+from temporalio.service import RPCError
+
+from domain.runs import SWEEP, TIDY
+from ledger import receipts, statistics, sweeping
+from ledger.database import Database
+from ledger.partitions import ensure_partitions
+from observe import logs, metrics
+from runs import Runs
+
+log = logs.get(__name__)
+
+_EVERY = 1.5  # seconds between two sweeps
+_SHIFT = 58.0  # seconds one activity sweeps before the next schedule's takes over
+_RECEIPT_DAYS = 30  # vendors repeat a report for some days at most
+_STARTS_AT_ONCE = 16
+
+
+class Maintenance:
+    """The chores of the queue `maintenance`."""
+
+    def __init__(self, db: Database, runs: Runs) -> None:
+        self._db, self._runs = db, runs
+
+    @activity.defn(name=SWEEP)
+    async def sweep(self) -> dict[str, int]:
+        """Sweep for a minute: a run each time would only fill the Web UI."""
+        end, called = time.monotonic() + _SHIFT, 0
+        while time.monotonic() < end and not activity.is_worker_shutdown():
+            called += await self.sweep_once()
+            activity.heartbeat()
+            await asyncio.sleep(_EVERY)
+        return {"called": called}
+
+    async def sweep_once(self) -> int:
+        """Start, or wake, every run that is late. Returns how many were."""
+        late = await sweeping.overdue(self._db)
+        slots = asyncio.Semaphore(_STARTS_AT_ONCE)
+
+        async def call(one: sweeping.Late) -> None:
+            async with slots:
+                try:
+                    await self._runs.start(one.run, start_at=one.start_at, wake=one.channels)
+                except RPCError as error:
+                    log.warning("sweep.start_failed", batch=one.run.batch, error=error.status.name)
+
+        await asyncio.gather(*(call(one) for one in late))
+        if late:
+            log.info("sweep.called", runs=len(late))
+        metrics.SWEPT_AT.set_to_current_time()
+        return len(late)
+
+    @activity.defn(name=TIDY)
+    async def tidy(self) -> dict[str, int]:
+        """Match parked receipts, prune what is old, fold the statistics, make next month's partitions."""
+        heard = await receipts.match_parked(self._db)
+        await self._runs.wake(heard.wake)
+        activity.heartbeat()
+        pruned = await sweeping.prune(self._db, _RECEIPT_DAYS)
+        activity.heartbeat()
+        folded = await statistics.fold(self._db)
+        async with self._db.begin() as connection:
+            await ensure_partitions(connection)
+        return {"matched": heard.moved, "folded": folded, **pruned}

@@ -1,0 +1,72 @@
+"""The way in: a lane per priority gathers requests into group commits and starts their runs."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from temporalio.service import RPCError
+
+from domain.priorities import Priority
+from domain.submissions import Accepted, Refused, Submission
+from ledger.grouping import Flushed, Group
+from ledger.intake import Batch, Flush, Intake
+from observe import logs, metrics, traces
+from runs import Runs
+
+log = logs.get(__name__)
+
+# Seconds a lane under load waits for company: three lanes that each flush what they have make many small batches.
+_PACE = {Priority.HIGH: 0.05, Priority.NORMAL: 0.1, Priority.LOW: 0.3}
+_START_WITHIN = 5.0  # seconds for the start of a run; the sweep makes up for one that fails
+_ALONE = 32  # flushes at once with max_batch 1, where each carries a single notification
+
+
+class Lanes:
+    """All lanes of one API process."""
+
+    def __init__(self, intake: Intake, runs: Runs, *, max_batch: int, bound: int) -> None:
+        """`bound`: deliveries that may wait in one lane."""
+        self._intake, self._runs = intake, runs
+        flushes = _ALONE if max_batch == 1 else 1
+        self._lanes = {
+            priority: Group[Submission, Accepted | Refused](
+                lambda group, lane=priority: self._flush(lane, group),
+                cap=max_batch,
+                bound=bound,
+                pace=pace,
+                flushes=flushes,
+            )
+            for priority, pace in _PACE.items()
+        }
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Returns once it is committed. Raises Refused, Full, LedgerUnavailable."""
+        verdict = await self._lanes[submission.priority].put(submission, weight=submission.size)
+        if isinstance(verdict, Refused):
+            raise verdict
+        return verdict
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        for lane in self._lanes.values():
+            await lane.close()
+
+    async def _flush(self, lane: Priority, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
+        carried = [s.traceparent for s in group if s.traceparent]
+        with traces.start("accept", links=carried, requests=len(group)) as span:
+            started = time.perf_counter()
+            flush = await self._intake.accept(group)
+            metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
+            metrics.observe(metrics.FLUSH_SIZE, lane.value, seconds=len(group))
+        return flush.verdicts, self._start(flush, span.traceparent)
+
+    async def _start(self, flush: Flush, traceparent: str | None) -> None:
+        await asyncio.gather(*(self._start_one(batch, traceparent) for batch in flush.batches))
+
+    async def _start_one(self, batch: Batch, traceparent: str | None) -> None:
+        try:
+            async with asyncio.timeout(_START_WITHIN):
+                with traces.start("start run", traceparent, links=()):
+                    await self._runs.start(batch.run, start_at=batch.start_at)
+        except (RPCError, TimeoutError) as error:
+            log.warning("lane.start_failed", batch=batch.run.batch, error=type(error).__name__)

@@ -1,0 +1,85 @@
+"""Commands that run Clarion's own processes: dev, api, worker, migrate."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from settings import Settings
+
+# Imports stand inside the commands: `clarion status` shall not load a workflow engine, nor `clarion dev` an API.
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (dev, api, worker, migrate):
+        app.command()(command)
+
+
+def dev() -> None:
+    """Run everything on this machine until Ctrl-C: PostgreSQL, Valkey, Temporal, sandbox vendors, API and workers.
+
+    Each server can be one of your own: set CLARION_DATABASE_URL, CLARION_REDIS_URL or CLARION_TEMPORAL_ADDRESS.
+    State is kept in .clarion/ (CLARION_DATA_DIR).
+    """
+    from observe import logs
+    from workers.embedded.dev import run_dev
+
+    settings = Settings.load()
+    logs.configure(settings.log_level, settings.log_format)
+    sys.exit(asyncio.run(run_dev(settings)))
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [CLARION_HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [CLARION_PORT].")] = None,
+) -> None:
+    """Run one API process. Start as many as you like on one database."""
+    from api.server import serve
+
+    settings = _process("api")
+    changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    asyncio.run(serve(settings.model_copy(update=changed)))
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Names, globs (`*-high`) or groups (all, high, rest), by commas.")
+    ] = "all",
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
+) -> None:
+    """Run one worker process for some task queues, until SIGTERM; then it finishes what it has claimed."""
+    from workers.worker import serve_queues
+
+    settings = _process("worker")
+    asyncio.run(serve_queues(settings, queues, metrics_port=metrics_port))
+
+
+def migrate() -> None:
+    """Bring the database and Temporal (namespace, retention, search attributes, schedules) to this version's shape."""
+    from ledger.migrate import migrate as migrate_database
+    from runs import connect
+    from runs.prepare import prepare
+
+    settings = _process("migrate")
+
+    async def both() -> str:
+        revision = await migrate_database(settings.required("database_url"))
+        client = await connect(settings.required("temporal_address"), settings.temporal_namespace)
+        await prepare(client)
+        await asyncio.sleep(0.25)
+        return revision
+
+    revision = asyncio.run(both())
+    typer.echo(f"database at revision {revision}, Temporal namespace {settings.temporal_namespace} prepared")
+
+
+def _process(service: str) -> Settings:
+    """Settings, logs and traces of a process."""
+    from observe import logs, traces
+
+    settings = Settings.load()
+    logs.configure(settings.log_level, settings.log_format)
+    traces.configure(f"clarion-{service}")
+    return settings

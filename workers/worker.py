@@ -1,0 +1,138 @@
+"""A worker process: serves task queues until it is told to stop, then finishes what it has claimed."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.delivering import Activities
+from activities.maintenance import Maintenance
+from activities.recorder import Recorder
+from activities.sending import Means
+from domain.priorities import MAINTENANCE
+from ledger.database import Database
+from observe import logs, traces
+from observe.exposition import serve
+from providers.registry import Installed, installed
+from runs import Runs, connect
+from runs.prepare import prepare
+from settings import Settings
+from workers import ready
+from workers.queues import chosen
+from workflows.batch import BatchWorkflow
+from workflows.maintenance import MaintenanceWorkflow
+
+log = logs.get(__name__)
+
+_GRACE = timedelta(seconds=15)  # longer than any vendor call
+_PREPARE_EVERY = 20.0  # seconds: a Temporal whose database was deleted gets its schedules back
+_POOL = 8  # connections; a statement takes milliseconds, so few are busy at once
+
+_RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all queues of a process share."""
+
+    client: Client
+    installed: Installed
+    activities: Activities
+    maintenance: Maintenance
+
+
+@asynccontextmanager
+async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
+    """Everything the queues need, open inside the block. Raises SettingsError."""
+    db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion worker")
+    here = installed(settings.channels)
+    recorder = Recorder(db)
+    client = await connect(
+        settings.required("temporal_address"),
+        settings.temporal_namespace,
+        traces.temporal_interceptors(),
+    )
+    means = Means(db, recorder, f"{settings.reachable_at}/webhook")
+    activities = Activities(means, here.channels, here.providers)
+    try:
+        yield Workshop(client, here, activities, Maintenance(db, Runs(client)))
+    finally:
+        await recorder.close()
+        await here.close()
+        await db.close()
+
+
+def worker_for(queue: str, shop: Workshop) -> Worker:
+    """The worker of one queue. Workflows and activities never share one."""
+    if queue.startswith("workflows-"):
+        return Worker(
+            shop.client,
+            task_queue=queue,
+            workflows=[BatchWorkflow, MaintenanceWorkflow],
+            workflow_runner=_RUNNER,
+            max_cached_workflows=2000,
+            workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
+            disable_eager_activity_execution=True,
+            graceful_shutdown_timeout=_GRACE,
+        )
+    chores = [shop.maintenance.sweep, shop.maintenance.tidy]
+    carrying = [shop.activities.deliver, shop.activities.settle, shop.activities.retry, shop.activities.discard]
+    return Worker(
+        shop.client,
+        task_queue=queue,
+        activities=chores if queue == MAINTENANCE else carrying,
+        max_concurrent_activities=32,
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
+        max_heartbeat_throttle_interval=timedelta(seconds=3),
+        graceful_shutdown_timeout=_GRACE,
+    )
+
+
+async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises SettingsError."""
+    async with AsyncExitStack() as stack:
+        shop = await stack.enter_async_context(workshop(settings))
+        queues = chosen(patterns, shop.installed.channels)
+        if metrics_port is not None:
+            stack.callback(serve(metrics_port, settings.host).close)
+        stop = _stop_signal()
+        if MAINTENANCE in queues:
+            keeping = asyncio.create_task(_keep_prepared(shop))
+            stack.callback(keeping.cancel)
+        for queue in queues:
+            await stack.enter_async_context(worker_for(queue, shop))
+        log.info("worker.ready", queues=",".join(queues))
+        ready.announce()
+        await stop.wait()
+        log.info("worker.stopping")
+    # Temporal's threads come to rest: an interpreter that ends under them crashes (PyGILState_Release).
+    await asyncio.sleep(0.25)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _keep_prepared(shop: Workshop) -> None:
+    """Sweep at once, and see to it that Temporal has what it needs, whatever happens to it."""
+    while True:
+        try:
+            await prepare(shop.client)
+            await shop.maintenance.sweep_once()
+        except RPCError as error:
+            log.warning("worker.temporal_away", error=error.status.name)
+        except Exception as error:
+            log.warning("worker.not_prepared", error=type(error).__name__)
+        await asyncio.sleep(_PREPARE_EVERY)
