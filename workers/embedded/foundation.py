@@ -13,7 +13,7 @@ from workers.embedded.supervisor import Supervisor
 from workers.embedded.temporal import Temporal
 from workers.embedded.valkey import Valkey
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds an outside server may take to answer."""
 
 

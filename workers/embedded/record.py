@@ -57,12 +57,13 @@ class Record:
         _write(self._environment_file, environment)
 
     def release(self) -> None:
-        """Everything is stopped: take the papers away and give the lock back."""
+        """Everything is stopped: take the papers away and give the lock back. Without the lock they are another's."""
+        if self._lock is None:
+            return
         for file in (self._parts_file, self._environment_file):
             file.unlink(missing_ok=True)
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
 
     @property
     def _parts_file(self) -> Path:
