@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from domain.ids import DeliveryId
 from domain.receipts import Receipt, Report
@@ -15,7 +16,7 @@ from providers.base import Call, Forged, Malformed
 from providers.reading import code, json_of, rfc3339
 from settings import Section, SettingsError
 
-_NAME = r"\A[a-z][a-z0-9_-]{0,49}\Z"
+_NAME = "^[a-z][a-z0-9_-]{0,49}$"  # in this dialect (Rust's) `$` is the very end
 _REPORTS = {"delivered": Report.DELIVERED, "undelivered": Report.UNDELIVERED, "failed": Report.UNDELIVERED}
 
 
@@ -34,7 +35,7 @@ class _Event(BaseModel):
     notification_id: UUID | None = None
     channel: str | None = Field(None, pattern=_NAME)
     status: str
-    event_id: str = Field(pattern=r"\A[\x21-\x7e]{1,200}\Z")
+    event_id: str = Field(pattern=r"^[\x21-\x7e]{1,200}$")
     occurred_at: str | None = None
     reason: str | None = None
     provider: str | None = Field(None, pattern=_NAME)
@@ -54,7 +55,7 @@ class CallbackReader:
         secret = CallbackSettings.load().callback_secret
         try:
             self._webhook = Webhook(secret.get_secret_value()) if secret else None
-        except (ValueError, RuntimeError):
+        except (ValueError, EmptyWebhookSecretError):
             raise SettingsError("CLARION_CALLBACK_SECRET: must be whsec_ and base64") from None
 
     def read(self, call: Call) -> list[Receipt]:

@@ -21,7 +21,9 @@ def refused(errors: ErrorMap, status: int, code: str | None = None, pause: float
     candidates = (code or "", str(status), f"{status // 100}xx")
     outcome = next((errors[name] for name in candidates if name in errors), Outcome.IN_DOUBT)
     retry_after = _bounded(pause) if outcome is Outcome.THROTTLED else None
-    return Answer(outcome, reason=f"{status} {code}" if code and code != str(status) else str(status), retry_after=retry_after)
+    return Answer(
+        outcome, reason=f"{status} {code}" if code and code != str(status) else str(status), retry_after=retry_after
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -164,8 +164,9 @@ def _field(reply: Reply) -> str | None:
 
 
 def _pause(reply: Reply) -> float | None:
+    wish = retry_after(reply.headers)
     reset = reply.headers.get("X-RateLimit-Reset", "")
-    return float(reset) - time() if reset.isascii() and reset.isdigit() else retry_after(reply.headers)
+    return float(reset) - time() if wish is None and reset.isascii() and reset.isdigit() else wish
 
 
 def _receipts(events: Sequence[Any]) -> Iterator[Receipt]:
