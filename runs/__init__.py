@@ -33,9 +33,16 @@ SEARCH_ATTRIBUTES = (TENANT, CHANNELS, PRIORITY, STATE)
 _SIGNALS_AT_ONCE = 32
 
 
-async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = ()) -> Client:
-    """A client that connects on first use: the API accepts while Temporal is away."""
-    return await Client.connect(address, namespace=namespace, lazy=True, interceptors=list(interceptors))
+async def connect(
+    address: str, namespace: str, interceptors: Sequence[Interceptor] = (), *, lazy: bool = True
+) -> Client:
+    """A client that connects on first use (the API accepts while Temporal is away), or one that has to, for a worker."""
+    while True:
+        try:
+            return await Client.connect(address, namespace=namespace, lazy=lazy, interceptors=list(interceptors))
+        except RuntimeError as error:
+            log.warning("runs.temporal_away", address=address, error=type(error).__name__)
+            await asyncio.sleep(1)
 
 
 class Runs:

@@ -60,6 +60,7 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         settings.required("temporal_address"),
         settings.temporal_namespace,
         traces.temporal_interceptors(),
+        lazy=False,
     )
     means = Means(db, recorder, f"{settings.reachable_at}/webhook")
     activities = Activities(means, here.channels, here.providers)
