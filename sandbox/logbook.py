@@ -5,7 +5,6 @@ from collections import Counter
 
 import orjson
 
-from sandbox.postman import Tally
 from sandbox.shared import Shared
 from sandbox.web import Call, Reply, problem, reply
 
@@ -57,8 +56,6 @@ class Logbook:
         return {vendor: {name: column.get(vendor, 0) for name, column in columns.items()} for vendor in self._vendors}
 
     def empty(self) -> Reply:
-        """Forget messages and counts; rules stay."""
-        self._shared.journal.empty()
-        self._shared.refused.clear()
-        self._shared.postman.tally = Tally()
+        """Forget messages, counts and planned reports."""
+        self._shared.forget()
         return Reply(204)

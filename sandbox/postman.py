@@ -25,15 +25,6 @@ class Post:
 
 
 @dataclass(slots=True)
-class Parcel:
-    """Posts that go out one after the other, each after the one before was acknowledged."""
-
-    posts: list[Post]
-    retry: bool = True
-    tries: int = 0
-
-
-@dataclass(slots=True)
 class Tally:
     """Reports by vendor: posted at least once, acknowledged by a 2xx, given up; and how often one was tried again."""
 
@@ -41,6 +32,16 @@ class Tally:
     acknowledged: Counter[str] = field(default_factory=Counter[str])
     dropped: Counter[str] = field(default_factory=Counter[str])
     retries: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Posts that go out one after the other, each after the one before was acknowledged."""
+
+    posts: list[Post]
+    retry: bool = True
+    tries: int = 0
+    tally: Tally | None = None  # where it counts: its postman's when it was handed over
 
 
 class Postman:
@@ -69,23 +70,29 @@ class Postman:
 
     def send(self, parcel: Parcel) -> None:
         """Take a parcel; it is posted soon."""
+        parcel.tally = self.tally
         if self._queue.qsize() + self._resting >= _ROOM:
-            self._drop(parcel)
+            _drop(parcel, self.tally)
         else:
             self._queue.put_nowait(parcel)
 
     async def deliver(self, parcel: Parcel) -> None:
         """Post it now; what is not acknowledged at once is tried again later."""
-        while parcel.posts:
+        parcel.tally = tally = parcel.tally or self.tally
+        while parcel.posts and tally is self.tally:
             post = parcel.posts[0]
             if parcel.tries == 0:
-                self.tally.posted[post.vendor] += post.receipts
+                tally.posted[post.vendor] += post.receipts
             if not await self._acknowledged(post):
-                self._rest(parcel)
+                self._rest(parcel, tally)
                 return
-            self.tally.acknowledged[post.vendor] += post.receipts
+            tally.acknowledged[post.vendor] += post.receipts
             parcel.posts.pop(0)
             parcel.tries = 0
+
+    def forget(self) -> None:
+        """Count from nothing; parcels taken before this are not posted any more."""
+        self.tally = Tally()
 
     async def _carry(self) -> None:
         while True:
@@ -102,24 +109,25 @@ class Postman:
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
             return False
 
-    def _rest(self, parcel: Parcel) -> None:
+    def _rest(self, parcel: Parcel, tally: Tally) -> None:
         if not parcel.retry or parcel.tries >= len(_PAUSES):
-            self._drop(parcel)
+            _drop(parcel, tally)
             return
         pause = _PAUSES[parcel.tries]
         parcel.tries += 1
         self._resting += 1
-        asyncio.get_running_loop().call_later(pause, self._wake, parcel)
+        asyncio.get_running_loop().call_later(pause, self._wake, parcel, tally)
 
-    def _wake(self, parcel: Parcel) -> None:
+    def _wake(self, parcel: Parcel, tally: Tally) -> None:
         self._resting -= 1
-        self.tally.retries[parcel.posts[0].vendor] += 1
+        tally.retries[parcel.posts[0].vendor] += 1
         self._queue.put_nowait(parcel)
 
-    def _drop(self, parcel: Parcel) -> None:
-        for post in parcel.posts:
-            self.tally.dropped[post.vendor] += post.receipts
-        parcel.posts.clear()
+
+def _drop(parcel: Parcel, tally: Tally) -> None:
+    for post in parcel.posts:
+        tally.dropped[post.vendor] += post.receipts
+    parcel.posts.clear()
 
 
 def now_and(skew: float) -> float:

@@ -24,6 +24,7 @@ class Event:
 
     message: Message
     content: dict[str, Any]
+    generation: int
     skew: float = 0
     forged: bool = False
 
@@ -73,10 +74,15 @@ class ReportingVendor(HttpVendor):
 
     def _post_in(self, delay: float, events: list[Event]) -> None:
         if delay:
-            asyncio.get_running_loop().call_later(delay, self.post, events)
+            asyncio.get_running_loop().call_later(delay, self._post_planned, events)
         else:
             self.post(events)
 
+    def _post_planned(self, events: list[Event]) -> None:
+        current = [event for event in events if event.generation == self.shared.generation]
+        if current:
+            self.post(current)
+
     def _events(self, message: Message, receipt: Receipt, skew: float) -> list[Event]:
         contents = self.events(message, receipt, now_and(skew) + receipt.delay)
-        return [Event(message, content, skew, receipt.forged) for content in contents]
+        return [Event(message, content, self.shared.generation, skew, receipt.forged) for content in contents]

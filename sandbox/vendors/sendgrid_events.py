@@ -88,7 +88,8 @@ class EventPost:
             self._timer.cancel()
             self._timer = None
         gathered, self._gathered = self._gathered, []
-        for batch in _alike(gathered):
+        current = [event for event in gathered if event.generation == self._shared.generation]
+        for batch in _alike(current):
             rest = iter(batch)
             while part := list(islice(rest, size)):
                 self._shared.postman.send(self.parcel(part))

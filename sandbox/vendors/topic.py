@@ -46,7 +46,7 @@ class _Subscription:
     token: str = field(default_factory=lambda: secrets.token_hex(64))
     asked_at: float = 0
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
-    waiting: deque[Parcel] = field(default_factory=lambda: deque[Parcel](maxlen=_ROOM))
+    waiting: deque[tuple[int, Parcel]] = field(default_factory=lambda: deque[tuple[int, Parcel]](maxlen=_ROOM))
 
 
 class Topic:
@@ -72,7 +72,7 @@ class Topic:
         if subscription.confirmed.is_set():
             self._shared.postman.send(parcel)
         else:
-            subscription.waiting.append(parcel)
+            subscription.waiting.append((self._shared.generation, parcel))
 
     async def publish_now(self, messages: list[str], terms: Terms, patience: float = 10) -> None:
         """Post these before returning; waits up to `patience` seconds for the subscription."""
@@ -96,7 +96,9 @@ class Topic:
 
     def _release(self, subscription: _Subscription) -> None:
         while subscription.waiting:
-            self._shared.postman.send(subscription.waiting.popleft())
+            generation, parcel = subscription.waiting.popleft()
+            if generation == self._shared.generation:
+                self._shared.postman.send(parcel)
 
     def _subscribed(self, terms: Terms) -> _Subscription:
         """The callback URL's subscription; asks for its confirmation if that is open."""

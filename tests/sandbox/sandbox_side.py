@@ -40,24 +40,28 @@ class Receiver:
     url: str = ""
     hooks: list[Hook] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.hooks.append(Hook(str(request.url), request.path, headers, await request.read()))
+        self._news.set()
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
-    async def wait(self, count: int, path: str = "", seconds: float = 5) -> list[Hook]:
+    async def wait(self, count: int, path: str = "") -> list[Hook]:
         """The hooks below `path`, once there are `count`."""
-        found: list[Hook] = []
-        async with asyncio.timeout(seconds):
-            while len(found := [hook for hook in self.hooks if hook.path.endswith(path)]) < count:
-                await asyncio.sleep(0.01)
-        return found
+        await self.wait_for(lambda: len(self._below(path)) >= count)
+        return self._below(path)
 
-    async def wait_for(self, wanted: Callable[[], bool], seconds: float = 5) -> None:
+    async def wait_for(self, wanted: Callable[[], bool], seconds: float = 10) -> None:
+        """Until it holds; looked at after each hook."""
         async with asyncio.timeout(seconds):
             while not wanted():
-                await asyncio.sleep(0.01)
+                self._news.clear()
+                await self._news.wait()
+
+    def _below(self, path: str) -> list[Hook]:
+        return [hook for hook in self.hooks if hook.path.endswith(path)]
 
 
 @asynccontextmanager

@@ -62,7 +62,10 @@ async def test_too_many_personalizations_are_refused(sandbox: Sandbox) -> None:
         ({"content": []}, "content"),
         ({"content": [{"type": "text/plain", "value": ""}]}, "content.0.value"),
         ({"content": [{"type": "text/html", "value": "a"}, {"type": "text/plain", "value": "a"}]}, "content"),
-        ({"custom_args": {"clarion_key": 1}, "personalizations": [{"to": [{"email": "a@b.c"}]}]}, "personalizations.0."),
+        (
+            {"custom_args": {"clarion_key": 1}, "personalizations": [{"to": [{"email": "a@b.c"}]}]},
+            "personalizations.0.",
+        ),
     ],
 )
 async def test_what_sendgrid_requires_is_required(sandbox: Sandbox, changes: dict[str, Any], field: str) -> None:
