@@ -28,10 +28,12 @@ dev: install ## run everything here until Ctrl-C: API on 8000, Temporal Web UI o
 test: install-dev ## run every test, from nothing running (TESTS=tests/api for some, JOBS=1 for one at a time)
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-check: install-dev ## check format, lint, types and import rules
+check: install-dev ## check format, lint, types, import rules and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/pytest tests/test_import_rules.py
+	$(BIN)/hadolint Dockerfile
 
 lock: install-dev ## pin, with hashes, everything pyproject.toml asks for (locked versions stay where they fit)
 	$(BIN)/uv pip compile -q $(PINS) --extra build --extra dev pyproject.toml -o requirements-dev.lock

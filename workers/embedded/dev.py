@@ -59,7 +59,10 @@ class _Stop:
         self._at_once = at_once
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        for number in STOPPING:
+        # Under nohup a hang-up is ignored, and shall stay so.
+        no_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        self._numbers = [number for number in STOPPING if not (no_hangup and number == signal.SIGHUP)]
+        for number in self._numbers:
             self._loop.add_signal_handler(number, self._take)
 
     def take_back(self) -> bool:
@@ -70,7 +73,7 @@ class _Stop:
 
     def forget(self) -> None:
         """Give the signals back."""
-        for number in STOPPING:
+        for number in self._numbers:
             self._loop.remove_signal_handler(number)
 
     def _take(self) -> None:

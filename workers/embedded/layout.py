@@ -6,7 +6,7 @@ from pathlib import Path
 from settings import Settings
 from workers.embedded import ports, temporal
 
-POSTGRES, VALKEY, TEMPORAL, TEMPORAL_UI, SANDBOX, SMTP = 15432, 16379, 7233, 8233, 8025, 1025
+POSTGRES, VALKEY, TEMPORAL, TEMPORAL_UI, SANDBOX, SMTP = 15432, 16379, 7233, 8233, 8025, 8026
 
 
 @dataclass(frozen=True)
