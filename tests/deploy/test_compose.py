@@ -18,7 +18,7 @@ from sandbox.credentials import load_or_create
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sysconfig.get_path("scripts"))
-PASSWORDS = {"POSTGRES_PASSWORD": "one", "TEMPORAL_POSTGRES_PASSWORD": "two"}
+SECRETS = {"POSTGRES_PASSWORD": "one", "TEMPORAL_POSTGRES_PASSWORD": "two", "CLARION_SECRET_KEY": "three"}
 QUEUES = [
     MAINTENANCE,
     *(workflow_queue(priority) for priority in Priority),
@@ -26,8 +26,8 @@ QUEUES = [
 ]
 
 
-def compose(*arguments: str, passwords: dict[str, str] = PASSWORDS) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **passwords}
+def compose(*arguments: str, secrets: dict[str, str] = SECRETS) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **secrets}
     return subprocess.run(
         [TOOLS / "docker-compose", "--file", "docker-compose.yml", "--env-file", os.devnull, *arguments],
         cwd=ROOT,
@@ -52,9 +52,9 @@ def test_compose_accepts_it_without_a_warning() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("missing", PASSWORDS)
-def test_a_missing_password_stops_it(missing: str) -> None:
-    done = compose("config", "--quiet", passwords={name: "x" for name in PASSWORDS if name != missing})
+@pytest.mark.parametrize("missing", SECRETS)
+def test_a_missing_secret_stops_it(missing: str) -> None:
+    done = compose("config", "--quiet", secrets={name: "x" for name in SECRETS if name != missing})
     assert done.returncode != 0
     assert missing in done.stderr
 

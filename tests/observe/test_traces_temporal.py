@@ -7,33 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from traced import Carry, call, fail
 
 from observe import traces
 
+# As the worker process has it: what carries the trace must work inside Temporal's sandbox.
+RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("traced"))
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@activity.defn
-async def call() -> str | None:
-    """Stands for a vendor call: says what trace context it would hand on."""
-    with traces.start("vendor", provider="ses") as span:
-        return span.traceparent
-
-
-@activity.defn
-async def fail() -> None:
-    raise ValueError("no such user ada@example.com")
-
-
-@workflow.defn
-class Carry:
-    @workflow.run
-    async def run(self, name: str) -> str | None:
-        return await workflow.execute_activity(name, start_to_close_timeout=timedelta(seconds=5), retry_policy=None)
 
 
 @pytest.fixture
@@ -48,9 +32,7 @@ async def test_one_trace_over_run_and_activity(sink: Any, server: WorkflowEnviro
     traces.configure("test")
     address = server.client.service_client.config.target_host
     client = await Client.connect(address, interceptors=traces.temporal_interceptors())
-    worker = Worker(
-        client, task_queue="t", workflows=[Carry], activities=[call], workflow_runner=UnsandboxedWorkflowRunner()
-    )
+    worker = Worker(client, task_queue="t", workflows=[Carry], activities=[call], workflow_runner=RUNNER)
     async with worker:
         with traces.start("flush", links=[PARENT]):
             handed_on = await client.execute_workflow("Carry", "call", id="traced", task_queue="t")
@@ -67,9 +49,7 @@ async def test_texts_of_errors_are_scrubbed(sink: Any, server: WorkflowEnvironme
     traces.configure("test")
     address = server.client.service_client.config.target_host
     client = await Client.connect(address, interceptors=traces.temporal_interceptors())
-    worker = Worker(
-        client, task_queue="t", workflows=[Carry], activities=[fail], workflow_runner=UnsandboxedWorkflowRunner()
-    )
+    worker = Worker(client, task_queue="t", workflows=[Carry], activities=[fail], workflow_runner=RUNNER)
     async with worker:
         with traces.start("flush", links=[PARENT]), pytest.raises(WorkflowFailureError):
             await client.execute_workflow(
