@@ -5,14 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
-from aiosmtplib import (
-    SMTP,
-    SMTPDataError,
-    SMTPException,
-    SMTPRecipientRefused,
-    SMTPResponseException,
-    SMTPSenderRefused,
-)
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPSenderRefused
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -21,7 +14,7 @@ from domain.outcomes import Answer, Outcome, accepted, in_doubt, vendor_down
 from providers.base import Provider
 from providers.email.mail import MailSettings, from_address, name_and_address
 from providers.email.mime import mime
-from providers.email.smtp_pool import CONNECTIONS, SmtpPool
+from providers.email.smtp_pool import CONNECTIONS, REFUSALS, SmtpPool
 from providers.errors import ErrorMap, refused
 from settings import Section, SettingsError
 
@@ -106,8 +99,12 @@ class Smtp(Provider):
                 handed_over = True
                 await smtp.data(content)
                 return accepted()
+        except REFUSALS as error:
+            at_fault = isinstance(error, SMTPSenderRefused) and error.code >= 500 and error.code != 530
+            return refused(self.errors, error.code, "sender" if at_fault else None)
         except SMTPResponseException as error:
-            return refused(self.errors, error.code, _stage(error))
+            # In mid-session: a line that is no reply of SMTP.
+            return in_doubt("unreadable") if handed_over else refused(self.errors, error.code, "connect")
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             if handed_over:
                 return in_doubt(_name(error))
@@ -118,12 +115,6 @@ async def _envelope(smtp: SMTP, sender: str, recipient: str, utf8: bool) -> None
     encoding = "utf-8" if utf8 else "ascii"
     await smtp.mail(sender, options=["SMTPUTF8"] if utf8 else [], encoding=encoding)
     await smtp.rcpt(recipient, encoding=encoding)
-
-
-def _stage(error: SMTPResponseException) -> str | None:
-    if isinstance(error, SMTPSenderRefused) and error.code >= 500 and error.code != 530:
-        return "sender"
-    return None if isinstance(error, SMTPSenderRefused | SMTPRecipientRefused | SMTPDataError) else "connect"
 
 
 def _name(error: BaseException) -> str:

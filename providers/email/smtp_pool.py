@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientRefused, SMTPSenderRefused
 
 CONNECTIONS = 16  # mail servers commonly allow 20 to 50 from one client (Postfix: 50)
 IDLE = 15  # seconds a connection is kept unused; Postfix under stress hangs up after 10, otherwise after 300
+REFUSALS = (SMTPSenderRefused, SMTPRecipientRefused, SMTPDataError)  # a legible no to MAIL, RCPT, DATA
 
 
 class SmtpPool:
@@ -29,7 +30,7 @@ class SmtpPool:
             smtp = self._kept() or await self._new()
             try:
                 yield smtp
-            except SMTPResponseException:
+            except REFUSALS:
                 await self._keep_reset(smtp)
                 raise
             except BaseException:
