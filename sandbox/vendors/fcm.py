@@ -66,7 +66,7 @@ class Fcm(HttpVendor):
         except ValueError:
             raise Refused(_error(400, message="Invalid JSON payload received.")) from None
         name = f"projects/{FCM_PROJECT}/messages/0:{time.time_ns() // 1000}%{secrets.token_hex(8)}"
-        message = _read(content, name, call)
+        message = read(content, name, call)
         if content.get("validate_only"):
             return Turn(reply(200, {"name": f"projects/{FCM_PROJECT}/messages/fake_message_id"}))
         return await self.take([message], reply(200, {"name": name}))
@@ -80,8 +80,8 @@ class Fcm(HttpVendor):
         return reply(200, {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"})
 
 
-def _read(content: Any, name: str, call: Call) -> Message:
-    """Raises Refused."""
+def read(content: Any, name: str, call: Call) -> Message:
+    """The message of a send's body. Raises Refused."""
     message = content.get("message") if isinstance(content, dict) else None
     if not isinstance(message, dict):
         raise Refused(_error(400, message="The message is missing."))

@@ -71,7 +71,10 @@ def _personal(
 
 
 def _custom_args(personalization: dict[str, Any], body: dict[str, Any], place: str, refuse: Refuse) -> dict[str, Any]:
-    arguments = {**(body.get("custom_args") or {}), **(personalization.get("custom_args") or {})}
+    given = body.get("custom_args") or {}, personalization.get("custom_args") or {}
+    if not all(isinstance(one, dict) for one in given):
+        raise refuse("The custom_args must be an object.", f"{place}.custom_args")
+    arguments = {**given[0], **given[1]}
     for name, value in arguments.items():
         if not isinstance(value, str):
             raise refuse("The custom_args values must be strings.", f"{place}.custom_args.{name}")

@@ -1,7 +1,6 @@
 """Reads the body of SES's SendEmail, with its checks."""
 
 import base64
-import binascii
 import re
 from email.utils import parseaddr
 from typing import Any
@@ -47,6 +46,8 @@ def read_mail(body: Any, message_id: str, traceparent: str | None) -> list[Messa
 
 def _tags(body: dict[str, Any]) -> dict[str, str]:
     given = body.get("EmailTags") or []
+    if not isinstance(given, list):
+        raise BadRequest("EmailTags must be a list")
     pairs = [(tag.get("Name"), tag.get("Value")) if isinstance(tag, dict) else (None, None) for tag in given]
     tags: dict[str, str] = {}
     for name, value in pairs:
@@ -64,7 +65,7 @@ def _content(content: Any) -> Mail:
     if isinstance(content.get("Raw"), dict):
         try:
             return read_mime(base64.b64decode(content["Raw"].get("Data") or "", validate=True))
-        except (binascii.Error, TypeError):
+        except (ValueError, TypeError):
             raise BadRequest("Raw.Data is not base64") from None
     simple = content.get("Simple")
     if not isinstance(simple, dict) or not isinstance(simple.get("Body"), dict):
