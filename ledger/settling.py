@@ -171,7 +171,9 @@ async def _keep_books(db: Database, batch: UUID, channel: Channel) -> State | No
     """
     async with db.begin() as connection:
         keys = _keys(batch, channel)
-        books = (await execute(connection, _BOOKS, keys))[0]
+        books = next(iter(await execute(connection, _BOOKS, keys)), None)
+        if books is None:
+            return State([], None, {}, 0, 0)  # its partition was dropped, or the ledger is another one: nothing to do
         summary = await execute(connection, _SUMMARY, {**keys, **_policy(channel)})
         if any(row.stuck for row in summary):
             return None
