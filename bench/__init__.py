@@ -1,1 +1,1 @@
-""""""
+"""Measurements: load generators and the cases that `make bench` runs."""

@@ -34,19 +34,18 @@ def dev() -> None:
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on [CLARION_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [CLARION_PORT].")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here too, without a key.")] = None,
 ) -> None:
     """Run one API process. Start as many as you like on one database."""
     from api.server import serve
 
     settings = _process("api")
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    asyncio.run(serve(settings.model_copy(update=changed)))
+    asyncio.run(serve(settings.model_copy(update=changed), metrics_port=metrics_port))
 
 
 def worker(
-    queues: Annotated[
-        str, typer.Option(help="Names, globs (`*-high`) or groups (all, high, rest), by commas.")
-    ] = "all",
+    queues: Annotated[str, typer.Option(help="Names, globs (`*-high`), groups (all, high, rest).")] = "all",
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
 ) -> None:
     """Run one worker process for some task queues, until SIGTERM; then it finishes what it has claimed."""

@@ -35,6 +35,7 @@ class Database:
         """`url` as `postgresql://user:password@host:port/name`."""
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
+            hide_parameters=True,  # values hold addresses and texts: never in an error or a log
             json_deserializer=orjson.loads,
             pool_size=pool_size,
             max_overflow=0,

@@ -115,6 +115,7 @@ async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int |
         ready.announce()
         await stop.wait()
         log.info("worker.stopping")
+    await asyncio.to_thread(traces.shutdown)
     # Temporal's threads come to rest: an interpreter that ends under them crashes (PyGILState_Release).
     await asyncio.sleep(0.25)
 

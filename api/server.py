@@ -1,0 +1,109 @@
+"""One API process: its parts, the dispatcher in front of FastAPI, and a stop that loses nothing."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import uvicorn
+
+from api.app import create_app
+from api.door import Door
+from api.hearing import Hearing
+from api.lanes import Lanes
+from api.notify import Notify
+from api.parts import Parts
+from api.requests import Reader
+from api.webhook import Webhook
+from ledger.database import Database
+from ledger.intake import Intake
+from ledger.tenants import ensure_dev
+from observe import logs, traces
+from observe.exposition import serve as serve_metrics
+from providers.registry import installed
+from runs import Runs, connect
+from settings import Settings
+
+log = logs.get(__name__)
+
+_POOL = 10  # connections: three lanes, receipts, and readers
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: the lanes have to be emptied after the last request and before the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn calls it around serving."""
+        yield
+
+
+@asynccontextmanager
+async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
+    """Everything the handlers need, open inside the block. Raises SettingsError."""
+    async with AsyncExitStack() as stack:
+        db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion api")
+        stack.push_async_callback(db.close)
+        here = installed(settings.channels)
+        stack.push_async_callback(here.close)
+        client = await connect(
+            settings.required("temporal_address"), settings.temporal_namespace, traces.temporal_interceptors()
+        )
+        runs = Runs(client)
+        intake = Intake(db, here.channels, cap=settings.max_batch, invent=settings.dev)
+        lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
+        stack.push_async_callback(lanes.close)
+        hearing = Hearing(db, runs)
+        stack.push_async_callback(hearing.close)
+        if settings.dev:
+            await ensure_dev(db)
+        yield Parts(db, runs, here.channels, here.providers, settings, lanes, hearing)
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[str]:
+    """An API that answers inside the block: its base URL."""
+    async with parts_of(settings) as parts:
+        reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
+        door = Door(create_app(parts), parts, Notify(reader, parts.lanes), Webhook(parts.providers, parts.hearing))
+        server = _Server(
+            uvicorn.Config(
+                door,
+                host=settings.host,
+                port=settings.port,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                timeout_graceful_shutdown=10,
+            )
+        )
+        serving = asyncio.create_task(server.serve())
+        try:
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            if serving.done():
+                await serving
+            yield f"http://{settings.host}:{settings.port}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def serve(settings: Settings, *, metrics_port: int | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises SettingsError."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        if metrics_port is not None:
+            stack.callback(serve_metrics(metrics_port, settings.host).close)
+        url = await stack.enter_async_context(running_api(settings))
+        log.info("api.ready", url=url)
+        await stop.wait()
+        log.info("api.stopping")
+    await asyncio.to_thread(traces.shutdown)
+    # Temporal's threads come to rest: an interpreter that ends under them crashes (PyGILState_Release).
+    await asyncio.sleep(0.25)
