@@ -15,6 +15,7 @@ class App:
     def __init__(self, vendors: dict[str, HttpVendor], front_desk: FrontDesk) -> None:
         self._vendors = vendors
         self._front_desk = front_desk
+        self._unanswered: set[Any] = set()  # connections of calls that hang
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one HTTP call."""
@@ -32,7 +33,7 @@ class App:
         if turn.answer is None:
             if turn.after:
                 turn.after()
-            await _gone(receive)
+            await self._hang(scope["sandbox.transport"], receive)
             return
         if turn.cut:
             await _cut(scope["sandbox.transport"], receive, turn.answer)
@@ -40,6 +41,18 @@ class App:
             await _answer(send, turn.answer, call.method)
         if turn.after:
             turn.after()
+
+    def hang_up(self) -> None:
+        """Close the connections of calls that are never answered, so that the server can stop."""
+        for transport in self._unanswered:
+            transport.close()
+
+    async def _hang(self, transport: Any, receive: Any) -> None:
+        self._unanswered.add(transport)
+        try:
+            await _gone(receive)
+        finally:
+            self._unanswered.discard(transport)
 
 
 async def _body(receive: Any) -> bytes | None:

@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import aiohttp
+from yarl import URL
 
 _CARRIERS = 32  # posts under way at once
-_ROOM = 200_000  # parcels waiting, those between two tries included; more are dropped and counted
+_ROOM = 500_000  # reports waiting, those between two tries included: about 200 MB; more are dropped and counted
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0)  # seconds between tries: four minutes in all
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 
@@ -50,7 +51,7 @@ class Postman:
     def __init__(self) -> None:
         self.tally = Tally()
         self._queue: asyncio.Queue[Parcel] = asyncio.Queue()
-        self._resting = 0
+        self._held = 0
         self._carriers: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
 
@@ -71,10 +72,10 @@ class Postman:
     def send(self, parcel: Parcel) -> None:
         """Take a parcel; it is posted soon."""
         parcel.tally = self.tally
-        if self._queue.qsize() + self._resting >= _ROOM:
+        if self._held >= _ROOM:
             _drop(parcel, self.tally)
         else:
-            self._queue.put_nowait(parcel)
+            self._hold(parcel)
 
     async def deliver(self, parcel: Parcel) -> None:
         """Post it now; what is not acknowledged at once is tried again later."""
@@ -96,13 +97,16 @@ class Postman:
 
     async def _carry(self) -> None:
         while True:
-            await self.deliver(await self._queue.get())
+            parcel = await self._queue.get()
+            self._held -= _receipts(parcel)
+            await self.deliver(parcel)
 
     async def _acknowledged(self, post: Post) -> bool:
+        """Post it to the URL exactly as given: Twilio's signature covers it."""
         assert self._session is not None
         try:
             async with self._session.post(
-                post.url, data=post.body, headers=post.headers, allow_redirects=False
+                URL(post.url, encoded=True), data=post.body, headers=post.headers, allow_redirects=False
             ) as answer:
                 await answer.read()
                 return 200 <= answer.status < 300
@@ -115,13 +119,21 @@ class Postman:
             return
         pause = _PAUSES[parcel.tries]
         parcel.tries += 1
-        self._resting += 1
+        self._held += _receipts(parcel)
         asyncio.get_running_loop().call_later(pause, self._wake, parcel, tally)
 
     def _wake(self, parcel: Parcel, tally: Tally) -> None:
-        self._resting -= 1
+        self._held -= _receipts(parcel)
         tally.retries[parcel.posts[0].vendor] += 1
+        self._hold(parcel)
+
+    def _hold(self, parcel: Parcel) -> None:
+        self._held += _receipts(parcel)
         self._queue.put_nowait(parcel)
+
+
+def _receipts(parcel: Parcel) -> int:
+    return sum(post.receipts for post in parcel.posts)
 
 
 def _drop(parcel: Parcel, tally: Tally) -> None:

@@ -52,13 +52,18 @@ class _Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Ends with exit code 0 at SIGTERM and SIGINT, and says when it can be called."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, app: App, ready: Callable[[], None]) -> None:
+        super().__init__(_config(app))
+        self._app = app
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.hang_up()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,7 +96,7 @@ async def serve(place: Place, announce: Callable[[int, int], None]) -> None:
             app = App(vendors, FrontDesk(shared, {**vendors, mail.name: mail}))
             async with smtp.listening(mail, mail_door):
                 ports = door.getsockname()[1], mail_door.getsockname()[1]
-                await _Server(_config(app), lambda: announce(*ports)).serve([door])
+                await _Server(app, lambda: announce(*ports)).serve([door])
 
 
 def _config(app: App) -> uvicorn.Config:
@@ -101,7 +106,7 @@ def _config(app: App) -> uvicorn.Config:
         interface="asgi3",
         lifespan="off",
         access_log=False,
-        log_level="critical",
+        log_level="error",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,

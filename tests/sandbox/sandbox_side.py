@@ -155,4 +155,4 @@ async def running(data_dir: Path, callback_url: str = "http://127.0.0.1:9/webhoo
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -3,11 +3,14 @@
 import asyncio
 import concurrent.futures
 import json
+import os
+import signal
 import socket
 import stat
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 from sandbox_side import Receiver, Sandbox, running
 
@@ -51,6 +54,16 @@ async def test_a_clean_stop_writes_everything_and_a_new_life_goes_on(tmp_path: P
             (2, "bob@example.com"),
         ]
         assert (await sandbox.counts("sendgrid"))["accepted"] == 2
+
+
+async def test_a_call_that_hangs_does_not_keep_it_from_stopping(tmp_path: Path, receiver: Receiver) -> None:
+    async with running(tmp_path, receiver.url) as sandbox:
+        await sandbox.rules("sendgrid", {"hang": "after"})
+        sending = asyncio.ensure_future(sandbox.mail("ada@example.com"))
+        await receiver.wait(1)
+        os.kill(sandbox.pid, signal.SIGTERM)
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await sending
 
 
 async def test_a_confirmed_subscription_survives_a_restart(tmp_path: Path, receiver: Receiver) -> None:

@@ -44,7 +44,7 @@ def _status(hook: Hook) -> str:
 
 
 async def test_a_message_is_queued_logged_and_reported(sandbox: Sandbox, receiver: Receiver) -> None:
-    status, message = await _send(sandbox, StatusCallback=f"{receiver.url}/webhook/twilio?key=k.1&x=a%20b")
+    status, message = await _send(sandbox, StatusCallback=f"{receiver.url}/webhook/twilio?key=k%2E1&x=a%20b%2f")
     assert (status, message["status"], message["to"]) == (201, "queued", TO)
     (line,) = await sandbox.log("twilio")
     assert (line["message_id"], line["key"], line["text"]) == (message["sid"], "k.1", "Hello")
