@@ -3,19 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 from pydantic import SecretStr
 
@@ -26,8 +20,17 @@ from providers.reading import code
 from settings import Section, SettingsError
 
 CONNECT_TIMEOUT = 1.8  # seconds; below the shortest time a channel gives a call, so that it is known for what it is
-_KEYLESS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-_headers: ContextVar[Mapping[str, str]] = ContextVar("_headers")
+
+
+@dataclass(slots=True)
+class _Departure:
+    """What a request takes along, and whether it has gone."""
+
+    headers: Mapping[str, str]
+    gone: bool = False
+
+
+_departure: ContextVar[_Departure] = ContextVar("_departure")
 
 # "Common errors" of the SES and SNS API references. Both services use these; their own codes come on top.
 COMMON_ERRORS: ErrorMap = {
@@ -83,19 +86,20 @@ class Aws:
         self, operation: str, parameters: Mapping[str, Any], timeout: float, headers: Mapping[str, str]
     ) -> Mapping[str, Any] | Answer:
         """One operation within `timeout` seconds: what it returned, or the Answer its failure means."""
+        departure = _Departure(headers)
+        _departure.set(departure)
         try:
             async with asyncio.timeout(timeout):
                 client = self._client or await self._open()
-                _headers.set(headers)
                 return await getattr(client, operation)(**parameters)
         except ClientError as error:
             return self._refused(error)
         except ParamValidationError:
             return Answer(Outcome.REJECTED, reason="parameters")
-        except _KEYLESS:
-            return vendor_down("no_credentials")
         except (BotoCoreError, ResponseParserError, TimeoutError, OSError) as error:
-            return vendor_down(type(error).__name__) if never_left(error) else in_doubt(type(error).__name__)
+            # No keys, no profile, no connection: whatever it was, nothing left us.
+            left = departure.gone and not _is_connecting(error)
+            return in_doubt(type(error).__name__) if left else vendor_down(type(error).__name__)
 
     async def check(self, operation: str, variable: str) -> None:
         """Call an operation that only reads. Raises SettingsError, naming `variable`, if it fails."""
@@ -113,7 +117,7 @@ class Aws:
         async with self._opening:
             if self._client is None:
                 secret = self._settings.secret_access_key
-                self._context = get_session().create_client(
+                context = get_session().create_client(
                     self._service,
                     region_name=self._settings.region,
                     endpoint_url=self._settings.url,
@@ -125,9 +129,9 @@ class Aws:
                         max_pool_connections=CONNECTIONS,
                     ),
                 )
-                client = await self._context.__aenter__()
-                client.meta.events.register("before-send", _add_headers)
-                self._client = client
+                client = await context.__aenter__()
+                client.meta.events.register("before-send", _depart)
+                self._context, self._client = context, client
         return self._client
 
     def _refused(self, error: ClientError) -> Answer:
@@ -137,15 +141,17 @@ class Aws:
         return refused(self._errors, meta.get("HTTPStatusCode", 0), vendors, _pause(meta.get("HTTPHeaders", {})))
 
 
-def never_left(error: BaseException) -> bool:
-    """Did this happen before the request left? (aiobotocore has one name for a refused and a broken connection.)"""
+def _is_connecting(error: BaseException) -> bool:
+    """Is this about getting a connection? (aiobotocore has one name for a refused and a broken one.)"""
     cause = getattr(error, "kwargs", {}).get("error")
     return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
-def _add_headers(request: Any, **_: Any) -> None:
-    # After signing: a proxy on the way may change them.
-    for name, value in _headers.get({}).items():
+def _depart(request: Any, **_: Any) -> None:
+    """Runs when the request is signed and about to go: a proxy on the way may change these headers."""
+    departure = _departure.get()
+    departure.gone = True
+    for name, value in departure.headers.items():
         request.headers[name] = value
 
 

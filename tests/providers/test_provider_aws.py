@@ -164,7 +164,11 @@ async def test_without_keys_awss_own_chain_decides(
         environment.setenv(variable, str(tmp_path / "none"))
     environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
     keyless = {"CLARION_SNS_ACCESS_KEY_ID": "", "CLARION_SNS_SECRET_ACCESS_KEY": ""}
-    provider = make("sns", CLARION_SNS_URL=await one_answer(200, b"", {}), **keyless)
+    provider_url = await one_answer(200, b"", {})
+    provider = make("sns", CLARION_SNS_URL=provider_url, **keyless)
     (answer,) = await provider.send([message(PHONE)], 5)
-    assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "no_credentials")
+    assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "NoCredentialsError")
+    environment.setenv("AWS_PROFILE", "none")
+    (answer,) = await make("sns", CLARION_SNS_URL=provider_url, **keyless).send([message(PHONE)], 5)
+    assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "ProfileNotFound")
     assert one_answer.bodies == []
