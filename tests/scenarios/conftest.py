@@ -67,5 +67,3 @@ async def set_stage(
 async def stage(set_stage: SetStage) -> Stage:
     """Clarion with the settings as they come."""
     return await set_stage()
-
-

@@ -1,4 +1,4 @@
-"""Clarion on a stage: API and workers in the test's own process; PostgreSQL, Temporal, HTTP and the vendors are real."""
+"""Clarion on a stage: API and workers in the test's own process; servers, HTTP and vendors are real."""
 
 import asyncio
 import json
@@ -101,5 +101,3 @@ async def staged(settings: Settings, vendors: Sandbox) -> AsyncIterator[Stage]:
 async def _end_all(client: Client) -> None:
     async for found in client.list_workflows("ExecutionStatus = 'Running'"):
         await client.get_workflow_handle(found.id).terminate("end of test")
-
-
