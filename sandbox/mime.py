@@ -1,8 +1,11 @@
 """Reads a raw email: the parts a person sees, and its X- headers."""
 
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.message import MIMEPart
+from email import message_from_bytes
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import getaddresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +21,50 @@ class Mail:
 
 
 def read_mime(raw: bytes) -> Mail:
-    """Lenient: whatever cannot be read is left out."""
-    message = message_from_bytes(raw, policy=policy.default)
-    plain, html = message.get_body(("plain",)), message.get_body(("html",))
-    recipients = [part.strip() for part in _clean(message["To"] or "").split(",") if part.strip()]
+    """Lenient: whatever cannot be read is left as it is. The library's newer policy raises on broken headers."""
+    message = message_from_bytes(raw)
+    headers = {_clean(name): _unfolded(value) for name, value in message.raw_items()}
+    named = {name.lower(): value for name, value in headers.items()}
     return Mail(
-        subject=_clean(message["Subject"]) if message["Subject"] else None,
-        sender=_clean(message["From"]) if message["From"] else None,
-        recipients=recipients,
-        text=_content(plain) if plain else "",
-        html=_content(html) if html else None,
-        headers={
-            name: _clean(value)
-            for name, value in message.items()
-            if name.lower().startswith("x-") or name == "Message-ID"
-        },
+        subject=_decoded(named["subject"]) if "subject" in named else None,
+        sender=_decoded(named["from"]) if "from" in named else None,
+        recipients=[address for _, address in getaddresses([named.get("to", "")]) if address],
+        text=_body(message, "text/plain") or "",
+        html=_body(message, "text/html"),
+        headers={name: value for name, value in headers.items() if name.lower().startswith(("x-", "message-id"))},
     )
 
 
-def _content(part: MIMEPart) -> str:
+def _body(message: Message, kind: str) -> str | None:
+    """The first part of this type that is no attachment."""
+    for part in message.walk():
+        if part.get_content_type() == kind and part.get_content_disposition() != "attachment":
+            payload = part.get_payload(decode=True)
+            if isinstance(payload, bytes):
+                return _text(payload, part.get_content_charset() or "utf-8")
+    return None
+
+
+def _text(payload: bytes, charset: str) -> str:
     try:
-        return _clean(part.get_content())
+        return _clean(payload.decode(charset, "replace"))
     except (LookupError, ValueError):
-        payload = part.get_payload(decode=True)
-        return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+        return payload.decode("utf-8", "replace")
+
+
+def _decoded(value: str) -> str:
+    """A header with its encoded words read (RFC 2047)."""
+    try:
+        return _clean(make_header(decode_header(value)))
+    except (LookupError, ValueError, MessageError):
+        return value
 
 
 def _clean(value: object) -> str:
-    return str(value).encode("utf-8", "replace").decode()
+    """Raw UTF-8 read, other bytes replaced."""
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _unfolded(value: object) -> str:
+    """A header's lines joined (RFC 5322, 2.2.3)."""
+    return "".join(_clean(value).splitlines())

@@ -13,7 +13,7 @@ def _mail() -> EmailMessage:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "shop@example.com", "ada@example.com", "Grüße"
     mail["X-Clarion-Key"] = "key.1"
-    mail.set_content("Hello there")
+    mail.set_content("Hello there\n  and indented")
     mail.add_alternative("<p>Hello</p>", subtype="html")
     return mail
 
@@ -36,7 +36,8 @@ async def test_a_mail_is_taken_and_logged_for_each_of_the_envelope(sandbox: Sand
     first, second = await sandbox.log("smtp")
     assert (first["to"], second["to"]) == ("ada@example.com", "bob@example.com")
     assert (first["key"], first["subject"], first["html"].strip()) == ("key.1", "Grüße", "<p>Hello</p>")
-    assert first["text"].strip() == "Hello there"
+    assert first["text"].split() == ["Hello", "there", "and", "indented"]
+    assert "\n  and" in first["text"]
     assert first["extra"]["X-Clarion-Key"] == "key.1"
     assert first["message_id"] in answer
 
