@@ -39,13 +39,16 @@ def transition(
     """
     g_columns = "".join(f", g.{column}" for column in keep)
     l_columns = "".join(f", l.{column}" for column in keep)
-    armed = ", armed = c.armed AND NOT (l.wakes OR (l.entered < 0 AND c.awaiting + l.entered = 0))" if wakes else ""
+    armed = ", armed = l.armed AND NOT (l.wakes OR (l.entered < 0 AND l.awaiting + l.entered = 0))" if wakes else ""
     look = (
         """, next_look_at = CASE WHEN l.reopens THEN now() ELSE c.next_look_at END,
            done_at = CASE WHEN l.reopens THEN NULL ELSE c.done_at END"""
         if reopens
         else ""
     )
+    # An UPDATE first meets a row as it was when the statement began, before its lock was waited for. So `moved` asks
+    # nothing of d but its key (else it passes over whatever somebody changed meanwhile, though `locked` has judged the
+    # row as it is now), and `counted` counts from what `channels` read under the lock (else CHECK sees an old number).
     return f"""
 WITH {f"g AS MATERIALIZED ({given})," if given else ""}
 locked AS MATERIALIZED (
@@ -57,7 +60,7 @@ locked AS MATERIALIZED (
 ), moved AS (
     UPDATE delivery d SET {change}, updated_at = now()
       FROM locked l
-     WHERE d.batch_id = l.batch_id AND d.seq = l.seq AND d.status = l.old
+     WHERE d.batch_id = l.batch_id AND d.seq = l.seq
     RETURNING d.*, l.old{l_columns}
 ), events AS (
     INSERT INTO delivery_event (batch_id, seq, step, old, new, provider, attempt, key_no, message_id, reason)
@@ -68,13 +71,13 @@ locked AS MATERIALIZED (
                (status IN ({_COUNTED}))::int - (old IN ({_COUNTED}))::int AS entered FROM moved
     ) AS each_row GROUP BY batch_id, channel HAVING sum(entered) <> 0 OR bool_or(wakes) OR bool_or(reopens)
 ), channels AS MATERIALIZED (
-    SELECT c.batch_id, c.channel, c.armed, b.entered, b.wakes, b.reopens
+    SELECT c.batch_id, c.channel, c.armed, c.awaiting, b.entered, b.wakes, b.reopens
       FROM border b JOIN batch_channel c ON c.batch_id = b.batch_id AND c.channel = b.channel
      ORDER BY c.batch_id, c.channel
        FOR UPDATE OF c
 ), counted AS (
     UPDATE batch_channel c
-       SET awaiting = c.awaiting + l.entered{armed}{look}
+       SET awaiting = l.awaiting + l.entered{armed}{look}
       FROM channels l
      WHERE c.batch_id = l.batch_id AND c.channel = l.channel
     RETURNING c.batch_id, c.channel, l.armed AND NOT c.armed AS disarmed, l.reopens
