@@ -1,0 +1,101 @@
+"""The address book of a tenant: who can be reached where."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from domain.channels import Channels
+from ledger.database import Database
+
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*\Z")  # RFC 5646, in short
+
+
+class NotAnAddress(ValueError):
+    """A field of a recipient that makes no sense: `field` says which, the text why."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One entry. `addresses` by field, as in `{"email": ..., "phone": ..., "push_token": ...}`."""
+
+    id: str
+    addresses: Mapping[str, str] = field(default_factory=dict[str, str])
+    locale: str | None = None
+    timezone: str | None = None
+    updated_at: datetime | None = None
+
+
+_PUT = """
+INSERT INTO recipient (tenant_id, id, addresses, locale, timezone)
+VALUES (:tenant, :id, CAST(:addresses AS jsonb), :locale, :timezone)
+ON CONFLICT (tenant_id, id) DO UPDATE
+   SET addresses = excluded.addresses, locale = excluded.locale, timezone = excluded.timezone, updated_at = now()
+RETURNING id, addresses, locale, timezone, updated_at, (xmax = 0) AS created
+"""
+_GET = "SELECT id, addresses, locale, timezone, updated_at FROM recipient WHERE tenant_id = :tenant AND id = :id"
+_DELETE = "DELETE FROM recipient WHERE tenant_id = :tenant AND id = :id RETURNING id"
+
+
+def checked(person: Person, channels: Channels) -> Person:
+    """The same with every address in its channel's normal form. Raises NotAnAddress."""
+    parsers = {channel.address: channel.parse_address for channel in channels.values()}
+    addresses: dict[str, str] = {}
+    for name, text in person.addresses.items():
+        if name not in parsers:
+            raise NotAnAddress(name, f"No channel has such an address; there are {', '.join(sorted(parsers))}.")
+        try:
+            addresses[name] = parsers[name](text)
+        except ValueError as error:
+            raise NotAnAddress(name, str(error)) from None
+    if person.locale is not None and not _LOCALE.match(person.locale):
+        raise NotAnAddress("locale", "A locale is a language tag such as `de`, `pt-BR` or `zh-Hant-TW`.")
+    if person.timezone is not None and not _is_zone(person.timezone):
+        raise NotAnAddress("timezone", "A time zone is a name such as `Europe/Berlin`.")
+    return Person(person.id, addresses, person.locale, person.timezone)
+
+
+async def put(db: Database, tenant: str, person: Person) -> tuple[Person, bool]:
+    """Store a checked entry in place of what was there. Returns it, and whether it is new."""
+    row = (
+        await db.run(
+            _PUT,
+            tenant=tenant,
+            id=person.id,
+            addresses=orjson.dumps(dict(person.addresses)).decode(),
+            locale=person.locale,
+            timezone=person.timezone,
+        )
+    )[0]
+    return _person(row), row.created
+
+
+async def get(db: Database, tenant: str, id: str) -> Person | None:
+    """One entry; None if there is none."""
+    rows = await db.run(_GET, tenant=tenant, id=id)
+    return _person(rows[0]) if rows else None
+
+
+async def delete(db: Database, tenant: str, id: str) -> bool:
+    """Remove one entry; False if there was none. Notifications accepted before keep the address they got."""
+    return bool(await db.run(_DELETE, tenant=tenant, id=id))
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # what it raises for names that are none, or no file names
+        return False
+    return True
+
+
+def _person(row: Any) -> Person:
+    return Person(row.id, row.addresses, row.locale, row.timezone, row.updated_at)
