@@ -27,8 +27,9 @@ def from_address(message: Message, mail: MailSettings) -> str:
 @lru_cache(maxsize=4096)
 def name_and_address(text: str) -> tuple[str, str]:
     """`Name <a@example.com>` -> (`Name`, `a@example.com`); the name may be empty."""
-    name, address = parseaddr(text)
-    return name, address or text
+    line = " ".join(text.split())  # a line break would begin another header
+    name, address = parseaddr(line)
+    return name, address or line
 
 
 def subject_of(content: Content) -> str:

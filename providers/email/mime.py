@@ -42,7 +42,7 @@ def _headers(message: Message, sender: str) -> dict[str, str | Header]:
 
 
 def _party(text: str) -> str:
-    return formataddr(name_and_address(" ".join(text.split())))
+    return formataddr(name_and_address(text))
 
 
 def _body(content: Content) -> MIMENonMultipart | MIMEMultipart:

@@ -1,6 +1,6 @@
 """SendGrid v3: mail send, one call for up to 1,000 recipients, and its signed event webhook."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from time import time
 from typing import Any, ClassVar
@@ -13,22 +13,19 @@ from pydantic_settings import SettingsConfigDict
 from sendgrid.helpers.eventwebhook import EventWebhook
 from yarl import URL
 
-from domain.ids import SendKey
 from domain.messages import Card, Message
 from domain.outcomes import Answer, Outcome, accepted
-from domain.receipts import Receipt, Report
-from providers.base import Call, Forged, Malformed, Provider
+from domain.receipts import Receipt
+from providers.base import Call, Forged, Provider
 from providers.email.mail import MailSettings, from_address, name_and_address, subject_of
+from providers.email.sendgrid_events import KEY_ARGUMENT, read_events
 from providers.errors import ErrorMap, refused, retry_after
 from providers.http import BaseUrl, Http, Reply, require_ok
-from providers.reading import code, epoch, identifier, json_of, mapping, require_recent, send_key
+from providers.reading import code, epoch, require_recent
 from settings import Section, SettingsError
 
-_KEY = "clarion_key"
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
 _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
-# Event webhook reference, "event objects": the other events are steps on the way or what the reader did.
-_REPORTS = {"delivered": Report.DELIVERED, "bounce": Report.UNDELIVERED, "dropped": Report.UNDELIVERED}
 
 
 class SendGridSettings(Section):
@@ -80,10 +77,7 @@ class SendGrid(Provider):
     async def receipts(self, call: Call) -> Sequence[Receipt]:
         """The signature is ECDSA over the timestamp and the raw body (Event Webhook, "security features")."""
         self._verify(call)
-        events = json_of(call.body)
-        if not isinstance(events, list):
-            raise Malformed("the body must be a list of events")
-        return list(_receipts(events))  # pyright: ignore[reportUnknownArgumentType]
+        return read_events(self.card.name, call.body)
 
     async def check(self) -> str:
         """Lists the scopes of the API key: `mail.send` must be among them."""
@@ -127,7 +121,8 @@ def _mail(messages: Sequence[Message], settings: MailSettings) -> dict[str, Any]
     parts = [{"type": kind, "value": text} for kind, text in _parts(content.text, content.html) if text]
     mail: dict[str, Any] = {
         "personalizations": [
-            {"to": [{"email": message.address}], "custom_args": {_KEY: str(message.key)}} for message in messages
+            {"to": [{"email": message.address}], "custom_args": {KEY_ARGUMENT: str(message.key)}}
+            for message in messages
         ],
         "from": _party(from_address(first, settings)),
         "subject": subject_of(content),
@@ -167,31 +162,3 @@ def _pause(reply: Reply) -> float | None:
     wish = retry_after(reply.headers)
     reset = reply.headers.get("X-RateLimit-Reset", "")
     return float(reset) - time() if wish is None and reset.isascii() and reset.isdigit() else wish
-
-
-def _receipts(events: Sequence[Any]) -> Iterator[Receipt]:
-    for entry in events:
-        event = mapping(entry, "an event")
-        report = _REPORTS.get(str(event.get("event")))
-        key = send_key(event.get(_KEY))
-        if report is not None and key is not None:
-            yield _receipt(event, report, key)
-
-
-def _receipt(event: Mapping[str, Any], report: Report, key: SendKey) -> Receipt:
-    message_id = event.get("sg_message_id")  # `{X-Message-Id}.{who handled it}`
-    return Receipt(
-        provider=SendGrid.card.name,
-        event_id=identifier(event.get("sg_event_id"), "sg_event_id"),
-        report=report,
-        occurred_at=epoch(event.get("timestamp"), "timestamp"),
-        key=key,
-        message_id=identifier(message_id, "sg_message_id").partition(".")[0] if message_id else None,
-        reason=None if report is Report.DELIVERED else _why(event),
-    )
-
-
-def _why(event: Mapping[str, Any]) -> str:
-    """`bounce:5.1.1`, `dropped:Bounced Address`. A bounce's own text is the mail server's and quotes addresses."""
-    detail = event.get("reason") if event["event"] == "dropped" else event.get("status")
-    return code(event["event"], detail)
