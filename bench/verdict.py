@@ -44,7 +44,8 @@ def taken(log: Path) -> Counter[str]:
     """How many messages the vendors took of each delivery, from the sandbox's own log."""
     lines = log.read_bytes().splitlines() if log.exists() else []
     keys = [orjson.loads(line).get("key") for line in lines]
-    return Counter(key.rpartition(".")[0] for key in keys if key)
+    keys = [key.replace("_", ".") for key in keys if key]  # SES takes no dots in a tag
+    return Counter(key.rpartition(".")[0] for key in keys)
 
 
 async def judge(db: Database, accepted: Iterable[UUID], log: Path) -> Verdict:
