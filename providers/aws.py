@@ -53,8 +53,8 @@ COMMON_ERRORS: ErrorMap = {
     "404": Outcome.VENDOR_DOWN,  # a resource of ours is missing, or this is not AWS
     "429": Outcome.THROTTLED,
     "4xx": Outcome.REJECTED,
-    "503": Outcome.RETRYABLE,  # ServiceUnavailable: "failed due to a temporary failure of the server"
-    "5xx": Outcome.IN_DOUBT,  # 500 InternalFailure: "an unknown error"; 502, 504: a gateway gave up
+    "503": Outcome.RETRYABLE,  # ServiceUnavailable: a temporary failure
+    "5xx": Outcome.IN_DOUBT,  # 500 InternalFailure: an unknown error; 502, 504: a gateway gave up
     "3xx": Outcome.VENDOR_DOWN,  # not AWS: the URL is wrong
 }
 

@@ -54,8 +54,8 @@ class SendGrid(Provider):
         "408": Outcome.RETRYABLE,  # RFC 9110, 15.5.9: the request did not arrive whole
         "429": Outcome.THROTTLED,  # with X-RateLimit-Reset, a time in seconds since 1970
         "4xx": Outcome.REJECTED,  # 400, 413, ...: this mail, whenever it is sent
-        "500": Outcome.RETRYABLE,  # "an error occurred on a SendGrid server": not queued
-        "503": Outcome.RETRYABLE,  # "the SendGrid v3 Web API is not available"
+        "500": Outcome.RETRYABLE,  # an error in their server: taken for not queued, else every outage would be a doubt
+        "503": Outcome.RETRYABLE,  # the API is not available
         "5xx": Outcome.IN_DOUBT,  # 502, 504: a gateway gave up on a server that may have queued it
         "3xx": Outcome.VENDOR_DOWN,  # not SendGrid: the URL is wrong
     }

@@ -14,7 +14,7 @@ _REPORTS = {"delivered": Report.DELIVERED, "bounce": Report.UNDELIVERED, "droppe
 
 
 def read_events(provider: str, body: bytes) -> list[Receipt]:
-    """The receipts in a verified body; events about others' mail or of no consequence are left out. Raises Malformed."""
+    """The receipts in a verified body, without events of no consequence or about mail of others. Raises Malformed."""
     events: Any = json_of(body)
     if not isinstance(events, list):
         raise Malformed("the body must be a list of events")

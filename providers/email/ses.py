@@ -43,7 +43,7 @@ class Ses(Provider):
     errors: ClassVar[ErrorMap] = {
         **COMMON_ERRORS,
         "AccountSuspendedException": Outcome.VENDOR_DOWN,
-        "LimitExceededException": Outcome.THROTTLED,  # the sending quota: "daily message quota", "maximum rate"
+        "LimitExceededException": Outcome.THROTTLED,  # the sending quota
         "MailFromDomainNotVerifiedException": Outcome.RETRYABLE,  # a tenant's sender; another vendor may know it
         "MessageRejected": Outcome.REJECTED,
         "NotFoundException": Outcome.VENDOR_DOWN,  # our configuration set does not exist

@@ -49,8 +49,8 @@ class Fcm(Provider):
         "408": Outcome.RETRYABLE,  # RFC 9110, 15.5.9: the request did not arrive whole
         "429": Outcome.THROTTLED,
         "4xx": Outcome.REJECTED,
-        "500": Outcome.RETRYABLE,  # INTERNAL: "retry the same request"
-        "503": Outcome.RETRYABLE,  # UNAVAILABLE: "the server is overloaded"
+        "500": Outcome.RETRYABLE,  # INTERNAL: their advice is to retry
+        "503": Outcome.RETRYABLE,  # UNAVAILABLE: overloaded
         "5xx": Outcome.IN_DOUBT,  # 502, 504: a gateway gave up on a server that may have taken it
         "3xx": Outcome.VENDOR_DOWN,  # not FCM: the URL is wrong
     }

@@ -47,7 +47,7 @@ class Twilio(Provider):
     settings: ClassVar = (TwilioSettings,)
 
     # Error dictionary (twilio.com/docs/api/errors) for the five digits; the support article "Handling Twilio REST API
-    # error codes and implementing retry logic" for statuses: 500 and 503 are safe to repeat.
+    # error codes and implementing retry logic" for statuses: 500 and 503 are generally safe to repeat.
     errors: ClassVar[ErrorMap] = {
         "20003": Outcome.VENDOR_DOWN,  # authentication failed
         "20005": Outcome.VENDOR_DOWN,  # account not active
