@@ -4,7 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
+
+from observe import logs
+
+log = logs.get(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -59,9 +63,7 @@ class Group(Generic[In, Out]):
         self._queue.append(waiting)
         self._weight += weight
         if len(self._tasks) < self._flushes:
-            task = asyncio.create_task(self._drain())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(asyncio.create_task(self._drain()))
         return await waiting.answer
 
     async def close(self) -> None:
@@ -74,9 +76,18 @@ class Group(Generic[In, Out]):
             group = self._take()
             follow_up = await self._answer(group)
             if follow_up is not None:
-                await follow_up
+                await self._follow(follow_up)
             # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
             await asyncio.sleep(self._pace * min(1.0, (len(group) - 1) / 16))
+        # At once, not by a callback a moment later: an item put in that moment would wait for a task that has ended.
+        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _follow(self, follow_up: Awaitable[None]) -> None:
+        """Everyone has been answered: a fault here must not keep those that wait from their own flush."""
+        try:
+            await follow_up
+        except Exception as error:
+            log.exception("group.follow_up_failed", error=type(error).__name__)
 
     def _take(self) -> list[_Waiting[In, Out]]:
         group = [self._queue.popleft()]
