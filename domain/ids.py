@@ -27,7 +27,7 @@ class DeliveryId:
         batch, _, seq = text.partition(".")
         if len(batch) != 36 or not _is_count(seq):
             raise ValueError(f"not a delivery id: {text[:80]!r}")
-        return cls(UUID(batch), int(seq))
+        return cls(_uuid(batch), int(seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ class SendKey:
         return cls(DeliveryId.parse(delivery), int(key_no))
 
 
+def _uuid(text: str) -> UUID:
+    """UUID() also takes braces, URNs and hyphens anywhere."""
+    found = UUID(text)
+    if str(found) != text:
+        raise ValueError(f"not a UUID as we write it: {text[:80]!r}")
+    return found
+
+
 def _is_count(text: str) -> bool:
     """A plain decimal that fits PostgreSQL's integer."""
-    return text.isascii() and text.isdigit() and len(text) <= 9
+    return text.isascii() and text.isdigit() and len(text) <= 9 and (text == "0" or text[0] != "0")
