@@ -75,9 +75,7 @@ _APPLY = transition(
     # A run that had ended has counted this row elsewhere in the statistics: it has to look once more.
     reopens="old IN ('sent_final', 'unconfirmed', 'failed', 'dead')",
     also="""
-buried AS (
-    DELETE FROM dead_letter x USING moved m WHERE m.old = 'dead' AND x.batch_id = m.batch_id AND x.seq = m.seq
-), late AS (
+late AS (
     INSERT INTO delivery_event (batch_id, seq, step, old, new, provider, attempt, key_no, message_id, reason)
     SELECT d.batch_id, d.seq, 'receipt', d.status, d.status, g.provider, d.attempt, d.key_no, g.reported_id,
            'no change: ' || CASE WHEN g.good THEN 'delivered' ELSE 'undelivered' END
@@ -86,10 +84,18 @@ buried AS (
 )""",
     returning="""
 SELECT (SELECT count(*) FROM moved) AS moved,
+       (SELECT count(*) FROM moved WHERE old = 'dead') AS risen,
        (SELECT array_agg(batch_id) FROM counted WHERE disarmed OR reopens) AS batches,
        (SELECT array_agg(channel) FROM counted WHERE disarmed OR reopens) AS channels
 """,
 )
+
+# A statement of its own, after the lock was had: a letter written while we waited for it would be overlooked.
+_UNBURY = """
+DELETE FROM dead_letter x USING unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[])) AS g(batch_id, seq), delivery d
+ WHERE x.batch_id = g.batch_id AND x.seq = g.seq
+   AND d.batch_id = g.batch_id AND d.seq = g.seq AND d.status = 'delivered'
+"""
 
 # Two-sided matching: whoever comes second, the parked receipt or the send_ref, finds the other's commit.
 _MATCH = """
@@ -167,6 +173,8 @@ async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[int,
         "message_id": [row.message_id for row in rows],
     }
     done = (await execute(connection, _APPLY, values))[0]
+    if done.risen:
+        await execute(connection, _UNBURY, {"batch": values["batch"], "seq": values["seq"]})
     return done.moved, tuple(zip(done.batches or (), done.channels or (), strict=True))
 
 

@@ -238,7 +238,7 @@ def _changes(before: dict[str, int], after: dict[str, int]) -> list[tuple[tuple[
 
 
 def _split(name: str) -> tuple[str, str, str]:
-    tenant, provider, status = name.split(" ")
+    tenant, provider, status = name.rsplit(" ", 2)  # a tenant's name may hold spaces, the others do not
     return tenant, provider, status
 
 
