@@ -68,8 +68,9 @@ _ABANDON = transition(
 _RESUME = transition(
     Step.RESUME,
     where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'in_doubt'
-             AND d.tries < :tries AND d.claimed_at > now() - make_interval(secs => :memory)
-             AND (d.expires_at IS NULL OR d.expires_at > now())""",
+             AND d.tries < :tries AND (d.expires_at IS NULL OR d.expires_at > now())
+             AND (SELECT min(e.at) FROM delivery_event e WHERE e.batch_id = d.batch_id AND e.seq = d.seq
+                     AND e.step = 'claim' AND e.key_no = d.key_no) > now() - make_interval(secs => :memory)""",
     change="""status = 'sending', attempt = attempt + 1, tries = tries + 1, claimed_by = :me, claimed_at = now()""",
     returning="SELECT batch_id, seq, key_no, attempt, notification_id, address FROM moved",
 )
@@ -166,7 +167,10 @@ async def abandon(db: Database, leg: Leg) -> int:
 
 
 async def resume(db: Database, leg: Leg, memory: float) -> list[Claim]:
-    """In-doubt rows of a vendor that honours idempotency keys for `memory` seconds: claimed under the SAME key."""
+    """In-doubt rows of a vendor that honours idempotency keys for `memory` seconds: claimed under the SAME key.
+
+    A key's age counts from its first claim: a repeat does not make the vendor remember it for longer.
+    """
     rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory)
     return [_claim(row) for row in rows]
 
