@@ -12,7 +12,7 @@ from domain.channels import Channels
 from domain.runs import DELIVER, DISCARD, RETRY, SETTLE, Delivery, Look, Order, State
 from domain.settling import Move
 from ledger import dead_letters
-from ledger.deliveries import Leg
+from ledger.deliveries import Leg, abandon
 from ledger.settling import settle
 from observe import metrics
 from providers.base import Provider
@@ -31,8 +31,11 @@ class Activities:
         """Send what is due through one provider, then say how the channel stands."""
         channel = self._channels[order.channel]
         provider = self._providers.get(order.provider)
-        if provider is not None:
-            leg = Leg(UUID(order.batch), channel, order.provider, order.priority, uuid4())
+        leg = Leg(UUID(order.batch), channel, order.provider, order.priority, uuid4())
+        if provider is None:
+            # It is no longer set up. What it left in `sending` nobody will answer for; settle moves the rest on.
+            await abandon(self._means.db, leg)
+        else:
             async with _alive():
                 await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
         return await self.settle(Look(order.batch, order.channel))
