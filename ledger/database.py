@@ -19,9 +19,8 @@ _T = TypeVar("_T")
 _TRIES = 5  # of a transaction that met a deadlock or a serialization failure
 
 _REPEATABLE = frozenset({"40P01", "40001"})
-_LOST = frozenset(
-    {"57P01", "57P02", "57P03", "53300", "25006", "58030"}
-)  # shut down, starting, too many clients, read-only
+_LOST = frozenset({"57P01", "57P02", "57P03", "57014", "25006"})  # shut down, starting, statement stopped, read-only
+_LOST_CLASSES = frozenset({"08", "53", "58"})  # connection; too many clients, disk full, no memory; I/O error
 
 
 class LedgerUnavailable(Exception):
@@ -109,7 +108,7 @@ async def _translated() -> AsyncGenerator[None]:
         yield
     except DBAPIError as error:
         state = sqlstate(error)
-        if error.connection_invalidated or state.startswith("08") or state in _LOST or not state:
+        if error.connection_invalidated or not state or state in _LOST or state[:2] in _LOST_CLASSES:
             raise LedgerUnavailable(type(error.orig).__name__) from error
         raise
     except (OSError, TimeoutError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -140,7 +140,12 @@ class Intake:
             if len(submissions) == 1:
                 return Flush((_culprit(error),), ())
         half = len(submissions) // 2
-        first, second = await self.accept(submissions[:half]), await self.accept(submissions[half:])
+        first = await self.accept(submissions[:half])
+        try:
+            second = await self.accept(submissions[half:])
+        except LedgerUnavailable:
+            # The first half is committed and has to be told so.
+            second = Flush(tuple(_unavailable() for _ in submissions[half:]), ())
         return Flush(first.verdicts + second.verdicts, first.batches + second.batches)
 
     async def _together(self, submissions: Sequence[Submission]) -> Flush:
@@ -184,7 +189,12 @@ class Intake:
         return {(row.tenant_id, row.id): row.addresses for row in rows}
 
     def _resolved(self, submission: Submission, book: Mapping[tuple[str, str], Mapping[str, str]]) -> Submission:
-        """With every recipient's addresses filled in. Raises Refused for one nobody knows."""
+        """With every recipient's addresses filled in. Raises Refused for one nobody knows, or what is no JSON."""
+        try:
+            _content(submission)
+            _json(submission.metadata)
+        except TypeError:  # a lone surrogate, an integer of more than 64 bits
+            raise _not_storable() from None
         found: list[Recipient] = []
         for place, recipient in enumerate(submission.recipients):
             addresses = recipient.addresses if recipient.known else book.get((submission.tenant, recipient.id))
@@ -297,7 +307,15 @@ def _culprit(error: DBAPIError) -> Refused:
     """What to say of the one submission PostgreSQL would not take. The door should have seen it: never a 5xx for it."""
     if sqlstate(error) == "55P03":
         return Refused("in_progress", "A request with this Idempotency-Key is still in progress.")
+    return _not_storable()
+
+
+def _not_storable() -> Refused:
     return Refused("not_storable", "The request holds a value that cannot be stored.")
+
+
+def _unavailable() -> Refused:
+    return Refused("unavailable", "The ledger cannot be reached; nothing was taken.")
 
 
 def _invented(recipient: str) -> dict[str, str]:
