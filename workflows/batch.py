@@ -50,8 +50,9 @@ class BatchWorkflow:
     async def run(self, run: Run) -> dict[str, dict[str, int]]:
         """Carry every channel to its end. Returns the number of deliveries by channel and status."""
         carrying = asyncio.gather(*(self._carry(part) for part in run.parts))
+        # An operator's order under way is no hint: it is finished before the run ends or goes on as a new one.
         await workflow.wait_condition(
-            lambda: carrying.done() or (self._may_stop() and workflow.all_handlers_finished())
+            lambda: (carrying.done() or self._may_stop()) and workflow.all_handlers_finished()
         )
         if carrying.done():
             await carrying
@@ -61,8 +62,7 @@ class BatchWorkflow:
 
     def _may_stop(self) -> bool:
         """All channels ended, or the history is long and nobody reads rows: a hint may be dropped, a result not."""
-        over = all(self._ended.values()) or (workflow.info().is_continue_as_new_suggested() and not self._looking)
-        return over and workflow.all_handlers_finished()
+        return all(self._ended.values()) or (workflow.info().is_continue_as_new_suggested() and not self._looking)
 
     async def _carry(self, part: Part) -> None:
         """Bring one channel's deliveries to an end, and stay: late news may open it again."""
