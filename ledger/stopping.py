@@ -60,7 +60,7 @@ WITH locked AS MATERIALIZED (
 ), moved AS (
     UPDATE delivery d SET due_at = greatest(now(), :send_at), updated_at = now(),
            give_up_at = d.give_up_at + (greatest(now(), :send_at) - d.due_at)
-      FROM locked l WHERE d.batch_id = l.batch_id AND d.seq = l.seq AND d.status = 'queued' AND d.attempt = 0
+      FROM locked l WHERE d.batch_id = l.batch_id AND d.seq = l.seq
     RETURNING d.batch_id, d.channel
 ), channels AS MATERIALIZED (
     SELECT c.batch_id, c.channel FROM batch_channel c

@@ -1,0 +1,64 @@
+"""The decision every route declares: which roles may, or why nobody is asked."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.auth import MAY_MANAGE, MAY_OPERATE, MAY_READ, MAY_SEND
+from api.parts import Parts
+from ledger.keys import Principal, Role
+
+# FastAPI's routes that ask for no key: nothing of a tenant is in them.
+PUBLIC = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/problems/{code}"})
+
+SIGNED = "signed"  # a webhook: the vendor's signature stands for a key
+
+_Bearer = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Security(HTTPBearer(auto_error=False, scheme_name="apiKey", description="An API key: `clr_…`")),
+]
+
+
+class Require:
+    """A dependency that lets in these roles only, and says who came."""
+
+    def __init__(self, may: frozenset[Role]) -> None:
+        self.may = may
+
+    async def __call__(self, request: Request, _: _Bearer) -> Principal | str:
+        """Raises Problem 401 and 403."""
+        return await parts_of(request).auth.admitted(request.headers, _host(request), self.may)
+
+
+class RequireTenant(Require):
+    """The same for routes about one tenant's things: says whose."""
+
+    async def __call__(self, request: Request, _: _Bearer) -> Principal | str:
+        """Raises Problem 401 and 403."""
+        return await parts_of(request).auth.tenant(request.headers, _host(request), self.may)
+
+
+def parts_of(request: Request) -> Parts:
+    """What handlers need."""
+    return request.app.state.parts
+
+
+def _host(request: Request) -> str | None:
+    return request.client.host if request.client else None
+
+
+def decision(route: Any) -> frozenset[Role] | None:
+    """The roles a route of FastAPI lets in; None for one that declares nothing."""
+    for dependency in route.dependant.dependencies:
+        if isinstance(dependency.call, Require):
+            return dependency.call.may
+    return None
+
+
+HasParts = Annotated[Parts, Depends(parts_of)]
+Sender = Annotated[str, Depends(RequireTenant(MAY_SEND))]
+Reader = Annotated[str, Depends(RequireTenant(MAY_READ))]
+LetterReader = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
+LetterKeeper = Annotated[Principal, Depends(Require(MAY_MANAGE | MAY_OPERATE))]
+Asker = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]

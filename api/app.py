@@ -1,0 +1,33 @@
+"""FastAPI with all that is not on the hot path: reading, changing, the address book, dead letters, health."""
+
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from api import dead_letters, errors, health, listing, recipients, statistics, status, stopping
+from api.envelope import Envelope
+from api.parts import Parts
+from api.raw_routes import RAW_ROUTES
+from api.schema import document
+
+_ROUTERS = (status, listing, stopping, recipients, dead_letters, statistics, health)
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application; the dispatcher in front of it takes RAW_ROUTES."""
+    app = FastAPI(
+        title="Clarion",
+        version="0.1.0",
+        summary="Durable, multi-channel, multi-tenant notifications",
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Envelope)],
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    app.state.parts = parts
+    errors.add_to(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    app.openapi = partial(document, app, RAW_ROUTES)
+    return app

@@ -1,0 +1,190 @@
+"""`/dead-letters`: what nobody could deliver, to look at, retry or discard. An operator sees every tenant's."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.access import HasParts, LetterKeeper, LetterReader
+from api.documented import problems
+from api.inputs import Cursor, LetterId, Limit, Moment, Name, Text, after_letter, delivery_id, to_cursor
+from api.paging import PageOut, page_of
+from api.parts import Parts
+from api.problems import Problem
+from api.requests import Fault
+from api.waking import wake
+from domain.ids import DeliveryId
+from ledger import dead_letter_list, dead_letters
+from ledger.dead_letter_list import Letter, Which
+
+router = APIRouter(tags=["dead letters"], prefix="/dead-letters")
+
+_AT_ONCE = 10_000  # letters one request moves, about
+
+
+class LetterOut(BaseModel):
+    """One delivery that nobody could bring."""
+
+    delivery_id: str
+    notification_id: UUID
+    tenant: str
+    recipient_id: str
+    channel: str
+    provider: str | None = Field(description="the last that tried")
+    reason: str | None
+    attempts: int
+    possible_duplicate: bool
+    dead_at: datetime
+
+
+class LettersOut(BaseModel):
+    """A page of dead letters."""
+
+    data: list[LetterOut]
+    page: PageOut
+
+
+class FilterIn(BaseModel):
+    """Which dead letters are meant; what is not said is no condition."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Name | None = None
+    provider: Name | None = None
+    reason: Text | None = None
+    since: Moment | None = Field(default=None, validation_alias="from", description="died at or after")
+    until: Moment | None = Field(default=None, validation_alias="to", description="died before")
+
+
+class RetryIn(BaseModel):
+    """How to retry. Nothing said: through the first of the route."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Name | None = None
+
+
+class RetryManyIn(RetryIn):
+    """Which to retry, and whether only to count them."""
+
+    filter: FilterIn = FilterIn()
+    dry_run: bool = False
+
+
+class MovedOut(BaseModel):
+    """The delivery as it now stands."""
+
+    delivery_id: str
+    status: str
+
+
+class RetryManyOut(BaseModel):
+    """How many were meant, how many were retried, and how many of them are left: repeat while there are any."""
+
+    matched: int
+    retried: int
+    remaining: int
+    dry_run: bool
+
+
+@router.get("", operation_id="listDeadLetters", responses=problems(401, 403, 422, 503))
+async def list_dead_letters(
+    parts: HasParts,
+    who: LetterReader,
+    *,
+    channel: Annotated[Name | None, Query()] = None,
+    provider: Annotated[Name | None, Query()] = None,
+    reason: Annotated[Text | None, Query()] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="died at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="died before")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> LettersOut:
+    """Dead letters, newest first."""
+    which = Which(tenant=who.tenant, channel=channel, provider=provider, reason=reason, since=since, until=until)
+    found = await dead_letter_list.listed(parts.db, which, limit + 1, after_letter(cursor))
+    page, last = found[:limit], found[limit - 1] if len(found) > limit else None
+    following = to_cursor(last.dead_at.isoformat(), last.id) if last else None
+    return LettersOut(data=[_shown(letter) for letter in page], page=page_of(following))
+
+
+@router.post("/retry", operation_id="retryDeadLetters", responses=problems(401, 403, 422, 503))
+async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> RetryManyOut:
+    """Retry all that a filter names, some thousands a call; count them first with `dry_run`."""
+    _check_provider(parts, body.provider, None)
+    wanted = body.filter
+    which = Which(
+        tenant=who.tenant,
+        channel=wanted.channel,
+        provider=wanted.provider,
+        reason=wanted.reason,
+        since=wanted.since,
+        until=wanted.until,
+    )
+    matched = await dead_letter_list.count(parts.db, which)
+    if body.dry_run or not matched:
+        return RetryManyOut(matched=matched, retried=0, remaining=matched, dry_run=body.dry_run)
+    done = await dead_letters.retry(parts.db, parts.channels, which, body.provider, most=_AT_ONCE)
+    await wake(parts, done.wake)
+    return RetryManyOut(matched=matched, retried=done.moved, remaining=max(0, matched - done.moved), dry_run=False)
+
+
+@router.post("/{id}/retry", operation_id="retryDeadLetter", responses=problems(401, 403, 404, 409, 422, 503))
+async def retry_one(parts: HasParts, who: LetterKeeper, id: LetterId, body: RetryIn | None = None) -> MovedOut:
+    """Queue one dead letter again, due now, with its whole budget of tries."""
+    delivery = delivery_id(id)
+    letter = await _the(parts, delivery, who.tenant)
+    provider = body.provider if body else None
+    _check_provider(parts, provider, letter.channel)
+    done = await dead_letters.retry(parts.db, parts.channels, dead_letters.one(delivery, who.tenant), provider)
+    if not done.moved:
+        raise Problem("not_dead")
+    await wake(parts, done.wake)
+    return MovedOut(delivery_id=str(delivery), status="QUEUED")
+
+
+@router.post("/{id}/discard", operation_id="discardDeadLetter", responses=problems(401, 403, 404, 409, 503))
+async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> MovedOut:
+    """Give one dead letter up: it has failed for good."""
+    delivery = delivery_id(id)
+    await _the(parts, delivery, who.tenant)
+    done = await dead_letters.discard(parts.db, dead_letters.one(delivery, who.tenant))
+    if not done.moved:
+        raise Problem("not_dead")
+    await wake(parts, done.wake)
+    return MovedOut(delivery_id=str(delivery), status="FAILED")
+
+
+async def _the(parts: Parts, delivery: DeliveryId, tenant: str | None) -> Letter:
+    found = await dead_letter_list.listed(parts.db, dead_letters.one(delivery, tenant), 1, None)
+    if not found:
+        raise Problem("not_found", "There is no such dead letter.")
+    return found[0]
+
+
+def _check_provider(parts: Parts, provider: str | None, channel: str | None) -> None:
+    """Only one of the channel's route, or of any route where no channel is said."""
+    if provider is None:
+        return
+    routes = [one.route for name, one in parts.channels.items() if channel in (None, name)]
+    if not any(provider in route for route in routes):
+        known = ", ".join(sorted({name for route in routes for name in route}))
+        fault = Fault("/provider", f"No provider of this name in the route; there are {known}.")
+        raise Problem("invalid_request", "The request is not valid.", errors=(fault,))
+
+
+def _shown(letter: Letter) -> LetterOut:
+    return LetterOut(
+        delivery_id=str(letter.id),
+        notification_id=letter.notification,
+        tenant=letter.tenant,
+        recipient_id=letter.recipient,
+        channel=letter.channel,
+        provider=letter.provider,
+        reason=letter.reason,
+        attempts=letter.attempts,
+        possible_duplicate=letter.possible_duplicate,
+        dead_at=letter.dead_at,
+    )

@@ -1,0 +1,71 @@
+"""What FastAPI's handlers raise, as problems."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from api.envelope import request_id_of
+from api.problems import Problem, of_status, response
+from api.raw_routes import RAW_ROUTES
+from api.requests import Fault
+from domain.submissions import Refused
+from ledger.database import LedgerUnavailable
+from observe import logs
+
+RETRY_SOON = {"Retry-After": "1"}
+
+log = logs.get(__name__)
+
+# The dispatcher takes these with their method; with any other they come here, where no route knows them.
+_RAW = tuple(compile_path(route.path)[0] for route in RAW_ROUTES)
+
+
+def add_to(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.exception_handler(Problem)(_problem)
+    app.exception_handler(Refused)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_of_framework)
+    app.exception_handler(LedgerUnavailable)(_unavailable)
+
+
+def as_response(problem: Problem, request: Request) -> Response:
+    """The problem as Starlette sends it."""
+    reply = response(problem, request_id_of(request.scope), request.url.path)
+    return Response(reply.body, reply.status, reply.headers, reply.content_type)
+
+
+async def _problem(request: Request, problem: Problem) -> Response:
+    return as_response(problem, request)
+
+
+async def _refused(request: Request, refused: Refused) -> Response:
+    errors = (Fault(refused.pointer, refused.detail),) if refused.pointer is not None else ()
+    return as_response(Problem(refused.code, refused.detail, errors=errors), request)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    faults = [Fault(_pointer(each["loc"]), f"{each['msg']}.") for each in error.errors()]
+    return as_response(Problem("invalid_request", "The request is not valid.", errors=faults), request)
+
+
+async def _of_framework(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 404 and any(pattern.match(request.url.path) for pattern in _RAW):
+        return as_response(Problem("method_not_allowed", headers={"Allow": "POST"}), request)
+    return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
+
+
+async def _unavailable(request: Request, error: LedgerUnavailable) -> Response:
+    log.warning("api.ledger_unavailable", error=str(error))
+    return as_response(Problem("unavailable", "The ledger cannot be reached.", headers=RETRY_SOON), request)
+
+
+def _pointer(loc: Sequence[Any]) -> str:
+    """RFC 6901 into the body; a parameter is under `/query`, `/path` or `/header`."""
+    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in loc]
+    return "".join(f"/{part}" for part in (parts[1:] if parts[:1] == ["body"] else parts))

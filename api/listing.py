@@ -1,0 +1,76 @@
+"""`GET /notifications`: a tenant's notifications, newest first."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from api.access import HasParts, Reader
+from api.documented import problems
+from api.inputs import Cursor, Limit, Moment, Name, Text, after_notification, to_cursor
+from api.paging import PageOut, page_of
+from domain.priorities import Priority
+from ledger.listing import Filters, listing
+from ledger.notifications import Overview
+
+router = APIRouter(tags=["notifications"])
+
+Overall = Literal["SCHEDULED", "ENQUEUED", "PROCESSING", "COMPLETED", "PARTIAL_FAILURE", "FAILED", "CANCELLED"]
+
+
+class NotificationOut(BaseModel):
+    """One notification, without its deliveries."""
+
+    notification_id: UUID
+    status: str
+    channel_statuses: dict[str, str]
+    priority: str
+    metadata: dict[str, Any] | None
+    created_at: datetime
+    send_at: datetime | None
+    expires_at: datetime | None
+    counts: dict[str, int]
+
+
+class NotificationsOut(BaseModel):
+    """A page of notifications."""
+
+    data: list[NotificationOut]
+    page: PageOut
+
+
+@router.get("/notifications", operation_id="listNotifications", responses=problems(401, 403, 422, 503))
+async def list_notifications(
+    parts: HasParts,
+    tenant: Reader,
+    *,
+    channel: Annotated[Name | None, Query()] = None,
+    status: Annotated[Overall | None, Query()] = None,
+    recipient: Annotated[Text | None, Query(description="a recipient's id")] = None,
+    priority: Annotated[Priority | None, Query()] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="created at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="created before")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> NotificationsOut:
+    """The caller's notifications, newest first. A rare find may take several pages, some of them empty."""
+    filters = Filters(channel, status, recipient, priority, since, until)
+    page = await listing(parts.db, tenant, filters, limit, after_notification(cursor))
+    following = to_cursor(page.following) if page.following else None
+    return NotificationsOut(data=[_shown(one) for one in page.found], page=page_of(following))
+
+
+def _shown(one: Overview) -> NotificationOut:
+    return NotificationOut(
+        notification_id=one.id,
+        status=one.status,
+        channel_statuses=dict(one.channel_statuses),
+        priority=one.priority,
+        metadata=dict(one.metadata) if one.metadata is not None else None,
+        created_at=one.created_at,
+        send_at=one.send_at,
+        expires_at=one.expires_at,
+        counts=dict(one.counts),
+    )

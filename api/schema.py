@@ -1,0 +1,62 @@
+"""The OpenAPI document: FastAPI's own, with the routes it never sees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.documented import ProblemOut
+from api.raw_routes import MODELS, RawRoute
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def document(app: FastAPI, raw: Sequence[RawRoute]) -> dict[str, Any]:
+    """The whole document."""
+    schema = FastAPI.openapi(app)
+    for name, definition in _definitions((ProblemOut, *MODELS)).items():
+        schema["components"]["schemas"].setdefault(name, definition)
+    _without_frameworks_errors(schema)
+    for route in raw:
+        schema["paths"].setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return schema
+
+
+def _without_frameworks_errors(schema: dict[str, Any]) -> None:
+    """FastAPI promises a 422 of its own shape for every route with a parameter; ours is a problem, where there is one."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+
+
+def _definitions(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+    return schema["$defs"]
+
+
+def _operation(route: RawRoute) -> dict[str, Any]:
+    path_names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    parameters = [_parameter(name, "path", None) for name in path_names]
+    parameters += [_parameter(name, "header", purpose) for name, purpose in route.headers]
+    operation: dict[str, Any] = {
+        "tags": [route.tag],
+        "summary": route.summary,
+        "operationId": route.operation_id,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": dict(route.body)}}},
+        "responses": {str(status): dict(answer) for status, answer in route.answers.items()},
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if isinstance(route.may, frozenset):
+        operation["security"] = [{"apiKey": []}]
+    return operation
+
+
+def _parameter(name: str, where: str, purpose: str | None) -> dict[str, Any]:
+    parameter = {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
+    return parameter | ({"description": purpose} if purpose else {})
