@@ -50,10 +50,9 @@ def _host(request: Request) -> str | None:
 
 def decision(route: Any) -> frozenset[Role] | None:
     """The roles a route of FastAPI lets in; None for one that declares nothing."""
-    for dependency in route.dependant.dependencies:
-        if isinstance(dependency.call, Require):
-            return dependency.call.may
-    return None
+    dependant = getattr(route, "dependant", None)
+    calls = [dependency.call for dependency in dependant.dependencies] if dependant else []
+    return next((call.may for call in calls if isinstance(call, Require)), None)
 
 
 HasParts = Annotated[Parts, Depends(parts_of)]

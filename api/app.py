@@ -21,6 +21,7 @@ def create_app(parts: Parts) -> FastAPI:
         version="0.1.0",
         summary="Durable, multi-channel, multi-tenant notifications",
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Envelope)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},

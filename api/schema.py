@@ -25,7 +25,7 @@ def document(app: FastAPI, raw: Sequence[RawRoute]) -> dict[str, Any]:
 
 
 def _without_frameworks_errors(schema: dict[str, Any]) -> None:
-    """FastAPI promises a 422 of its own shape for every route with a parameter; ours is a problem, where there is one."""
+    """FastAPI promises a 422 of its own shape for every route with a parameter; ours are problems."""
     for operations in schema["paths"].values():
         for operation in operations.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):

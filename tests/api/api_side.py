@@ -1,0 +1,35 @@
+"""The API with real parts behind it, called without a socket in between."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from seeding import CHANNELS
+
+from api.app import create_app
+from api.hearing import Hearing
+from api.lanes import Lanes
+from api.parts import Parts
+from ledger.database import Database
+from ledger.intake import Intake
+from runs import Runs, connect
+from settings import Settings
+
+
+async def parts_with(db: Database, settings: Settings) -> Parts:
+    """What handlers need, with all of the channels and none of the vendors."""
+    runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
+    lanes = Lanes(Intake(db, CHANNELS, cap=512), runs, max_batch=512, bound=1000)
+    return Parts(db, runs, CHANNELS, {}, settings, lanes, Hearing(db, runs))
+
+
+@asynccontextmanager
+async def client_of(
+    parts: Parts, *, key: str | None = None, host: str = "192.0.2.1", app: FastAPI | None = None
+) -> AsyncIterator[AsyncClient]:
+    """A caller at this address."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    transport = ASGITransport(app or create_app(parts), client=(host, 4711), raise_app_exceptions=True)
+    async with AsyncClient(transport=transport, base_url="http://clarion.test", headers=headers) as client:
+        yield client

@@ -1,0 +1,60 @@
+"""The API with real parts behind it, called without a socket in between."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from api_side import client_of, parts_with
+from httpx2 import AsyncClient
+
+from api.parts import Parts
+from ledger import keys, tenants
+from ledger.database import Database
+from ledger.keys import Role
+from ledger.tenants import Tenant
+from settings import Settings
+
+
+@pytest_asyncio.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """A connection pool to an empty, migrated database."""
+    database = Database(database_url, pool_size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, temporal_address: str, temporal_namespace: str) -> Settings:
+    """Where everything is; no development mode."""
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        temporal_address=temporal_address,
+        temporal_namespace=temporal_namespace,
+        dev=False,
+    )
+
+
+@pytest_asyncio.fixture
+async def parts(db: Database, settings: Settings, temporal_namespace: str) -> Parts:
+    """What handlers need, with all of the channels and none of the vendors."""
+    return await parts_with(db, settings)
+
+
+@pytest_asyncio.fixture
+async def key_of(db: Database) -> Callable[..., object]:
+    """Makes keys: `await key_of(Role.SEND)` of tenant `acme`, `await key_of(Role.OPERATOR, None)`."""
+    for name in ("acme", "other"):
+        await tenants.create(db, Tenant(name, name))
+
+    async def make(role: Role, tenant: str | None = "acme") -> str:
+        return (await keys.create(db, tenant, role))[1]
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def admin(parts: Parts, key_of: Callable[..., object]) -> AsyncIterator[AsyncClient]:
+    """A caller who may do all that concerns tenant `acme`."""
+    async with client_of(parts, key=await key_of(Role.ADMIN)) as client:
+        yield client
