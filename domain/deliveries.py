@@ -66,7 +66,7 @@ TRANSITIONS: Mapping[Step, Mapping[Status, frozenset[Status]]] = {
         S.DEAD: frozenset({S.DELIVERED}),
     },
     Step.SETTLE: {
-        S.QUEUED: frozenset({S.UNDELIVERED, S.QUEUED, S.DEAD, S.EXPIRED, S.UNCONFIRMED}),
+        S.QUEUED: frozenset({S.QUEUED, S.DEAD, S.EXPIRED, S.UNCONFIRMED}),
         S.SENT: frozenset({S.UNCONFIRMED, S.QUEUED}),
         S.IN_DOUBT: frozenset({S.QUEUED, S.UNCONFIRMED, S.DEAD}),
         S.UNDELIVERED: frozenset({S.QUEUED, S.DEAD}),
