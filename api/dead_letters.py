@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import HasParts, LetterKeeper, LetterReader
 from api.documented import problems
-from api.inputs import Cursor, LetterId, Limit, Moment, Name, Text, after_letter, delivery_id, to_cursor
-from api.paging import PageOut, page_of
+from api.inputs import LetterId, Moment, Name, Text, after_letter, delivery_id, to_cursor
+from api.paging import ListQuery, PageOut, page_of
 from api.parts import Parts
 from api.problems import Problem
 from api.requests import Fault
@@ -58,6 +58,10 @@ class FilterIn(BaseModel):
     until: Moment | None = Field(default=None, validation_alias="to", description="died before")
 
 
+class LettersQuery(FilterIn, ListQuery):
+    """The same as a query."""
+
+
 class RetryIn(BaseModel):
     """How to retry. Nothing said: through the first of the route."""
 
@@ -90,39 +94,20 @@ class RetryManyOut(BaseModel):
 
 
 @router.get("", operation_id="listDeadLetters", responses=problems(401, 403, 422, 503))
-async def list_dead_letters(
-    parts: HasParts,
-    who: LetterReader,
-    *,
-    channel: Annotated[Name | None, Query()] = None,
-    provider: Annotated[Name | None, Query()] = None,
-    reason: Annotated[Text | None, Query()] = None,
-    since: Annotated[Moment | None, Query(alias="from", description="died at or after")] = None,
-    until: Annotated[Moment | None, Query(alias="to", description="died before")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> LettersOut:
+async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated[LettersQuery, Query()]) -> LettersOut:
     """Dead letters, newest first."""
-    which = Which(tenant=who.tenant, channel=channel, provider=provider, reason=reason, since=since, until=until)
-    found = await dead_letter_list.listed(parts.db, which, limit + 1, after_letter(cursor))
+    limit, which = query.limit, _which(query, who.tenant)
+    found = await dead_letter_list.listed(parts.db, which, limit + 1, after_letter(query.cursor))
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
     following = to_cursor(last.dead_at.isoformat(), last.id) if last else None
     return LettersOut(data=[_shown(letter) for letter in page], page=page_of(following))
 
 
-@router.post("/retry", operation_id="retryDeadLetters", responses=problems(401, 403, 422, 503))
+@router.post("/retry", operation_id="retryDeadLetters", responses=problems(401, 403, 413, 422, 503))
 async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> RetryManyOut:
     """Retry all that a filter names, some thousands a call; count them first with `dry_run`."""
     _check_provider(parts, body.provider, None)
-    wanted = body.filter
-    which = Which(
-        tenant=who.tenant,
-        channel=wanted.channel,
-        provider=wanted.provider,
-        reason=wanted.reason,
-        since=wanted.since,
-        until=wanted.until,
-    )
+    which = _which(body.filter, who.tenant)
     matched = await dead_letter_list.count(parts.db, which)
     if body.dry_run or not matched:
         return RetryManyOut(matched=matched, retried=0, remaining=matched, dry_run=body.dry_run)
@@ -131,7 +116,7 @@ async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> R
     return RetryManyOut(matched=matched, retried=done.moved, remaining=max(0, matched - done.moved), dry_run=False)
 
 
-@router.post("/{id}/retry", operation_id="retryDeadLetter", responses=problems(401, 403, 404, 409, 422, 503))
+@router.post("/{id}/retry", operation_id="retryDeadLetter", responses=problems(401, 403, 404, 409, 413, 422, 503))
 async def retry_one(parts: HasParts, who: LetterKeeper, id: LetterId, body: RetryIn | None = None) -> MovedOut:
     """Queue one dead letter again, due now, with its whole budget of tries."""
     delivery = delivery_id(id)
@@ -155,6 +140,17 @@ async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> Moved
         raise Problem("not_dead")
     await wake(parts, done.wake)
     return MovedOut(delivery_id=str(delivery), status="FAILED")
+
+
+def _which(wanted: FilterIn, tenant: str | None) -> Which:
+    return Which(
+        tenant=tenant,
+        channel=wanted.channel,
+        provider=wanted.provider,
+        reason=wanted.reason,
+        since=wanted.since,
+        until=wanted.until,
+    )
 
 
 async def _the(parts: Parts, delivery: DeliveryId, tenant: str | None) -> Letter:

@@ -50,13 +50,16 @@ async def _refused(request: Request, refused: Refused) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    faults = [Fault(_pointer(each["loc"]), f"{each['msg']}.") for each in error.errors()]
+    faults = [Fault(_pointer(each["loc"]), f"{each['msg'].removeprefix('Value error, ')}.") for each in error.errors()]
     return as_response(Problem("invalid_request", "The request is not valid.", errors=faults), request)
 
 
 async def _of_framework(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404 and any(pattern.match(request.url.path) for pattern in _RAW):
         return as_response(Problem("method_not_allowed", headers={"Allow": "POST"}), request)
+    if error.status_code == 400:
+        unread = Fault("", "The body is not JSON in UTF-8.")
+        return as_response(Problem("invalid_request", "The request is not valid.", errors=(unread,)), request)
     return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
 
 

@@ -46,7 +46,6 @@ Moment = Annotated[
 Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 
-Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`page.next` of the page before")]
 NotificationId = Annotated[str, Path(examples=["01890a5d-ac96-774b-bcce-b302099a8057"])]
 LetterId = Annotated[str, Path(examples=["01890a5d-ac96-774b-bcce-b302099a8057.0"])]

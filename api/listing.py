@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.access import HasParts, Reader
 from api.documented import problems
-from api.inputs import Cursor, Limit, Moment, Name, Text, after_notification, to_cursor
-from api.paging import PageOut, page_of
+from api.inputs import Moment, Name, Text, after_notification, to_cursor
+from api.paging import ListQuery, PageOut, page_of
 from domain.priorities import Priority
 from ledger.listing import Filters, listing
 from ledger.notifications import Overview
@@ -18,6 +18,17 @@ from ledger.notifications import Overview
 router = APIRouter(tags=["notifications"])
 
 Overall = Literal["SCHEDULED", "ENQUEUED", "PROCESSING", "COMPLETED", "PARTIAL_FAILURE", "FAILED", "CANCELLED"]
+
+
+class NotificationsQuery(ListQuery):
+    """What is looked for; what is not said is no condition."""
+
+    channel: Name | None = None
+    status: Overall | None = None
+    recipient: Text | None = Field(default=None, description="a recipient's id")
+    priority: Priority | None = None
+    since: Moment | None = Field(default=None, validation_alias="from", description="created at or after")
+    until: Moment | None = Field(default=None, validation_alias="to", description="created before")
 
 
 class NotificationOut(BaseModel):
@@ -43,21 +54,11 @@ class NotificationsOut(BaseModel):
 
 @router.get("/notifications", operation_id="listNotifications", responses=problems(401, 403, 422, 503))
 async def list_notifications(
-    parts: HasParts,
-    tenant: Reader,
-    *,
-    channel: Annotated[Name | None, Query()] = None,
-    status: Annotated[Overall | None, Query()] = None,
-    recipient: Annotated[Text | None, Query(description="a recipient's id")] = None,
-    priority: Annotated[Priority | None, Query()] = None,
-    since: Annotated[Moment | None, Query(alias="from", description="created at or after")] = None,
-    until: Annotated[Moment | None, Query(alias="to", description="created before")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    parts: HasParts, tenant: Reader, query: Annotated[NotificationsQuery, Query()]
 ) -> NotificationsOut:
     """The caller's notifications, newest first. A rare find may take several pages, some of them empty."""
-    filters = Filters(channel, status, recipient, priority, since, until)
-    page = await listing(parts.db, tenant, filters, limit, after_notification(cursor))
+    filters = Filters(query.channel, query.status, query.recipient, query.priority, query.since, query.until)
+    page = await listing(parts.db, tenant, filters, query.limit, after_notification(query.cursor))
     following = to_cursor(page.following) if page.following else None
     return NotificationsOut(data=[_shown(one) for one in page.found], page=page_of(following))
 

@@ -1,6 +1,15 @@
-"""The frame of every list: the items, and where the next ones are."""
+"""The frame of every list: what it takes, and where the next items are."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ListQuery(BaseModel):
+    """What every list takes. A misspelt filter is refused: without it everything would be found."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=50, ge=1, le=100, description="how many at most")
+    cursor: str | None = Field(default=None, max_length=500, description="`page.next` of the page before")
 
 
 class PageOut(BaseModel):

@@ -24,7 +24,6 @@ class Code:
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {
-        "bad_request": Code(400, "Bad request", "The request cannot be read as HTTP or JSON."),
         "unauthenticated": Code(401, "No valid API key", "Send `Authorization: Bearer <api key>` with a key in force."),
         "bad_signature": Code(401, "Bad signature", "The webhook's signature does not hold. Nothing was written."),
         "forbidden": Code(403, "Not allowed", "The key is in force, but its role or tenant does not cover this."),
@@ -56,6 +55,17 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "unavailable": Code(503, "Unavailable", "A part that is needed cannot be reached: repeat after `Retry-After`."),
     }
 )
+
+
+_OF_STATUS = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    503: "unavailable",
+}
 
 
 class Problem(Exception):
@@ -107,8 +117,5 @@ def response(problem: Problem, request_id: str, instance: str | None = None) -> 
 
 
 def of_status(status: int) -> str:
-    """The code for an HTTP status of the framework's."""
-    fitting = (name for name, code in CODES.items() if code.status == status)
-    by_framework = {401: "unauthenticated", 422: "invalid_request", 503: "unavailable"}
-    fallback = "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request"
-    return by_framework.get(status) or next(fitting, fallback)
+    """The code for an HTTP status the framework chose."""
+    return _OF_STATUS.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request")

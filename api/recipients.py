@@ -59,7 +59,7 @@ class RecipientOut(BaseModel):
 @router.put(
     "",
     operation_id="putRecipient",
-    responses={201: {"model": RecipientOut, "description": "new"}, **problems(401, 403, 422, 503)},
+    responses={201: {"model": RecipientOut, "description": "new"}, **problems(401, 403, 413, 422, 503)},
 )
 async def put_recipient(parts: HasParts, tenant: Sender, id: Id, body: RecipientIn, response: Response) -> RecipientOut:
     """Store a person, in place of what was there."""

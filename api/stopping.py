@@ -61,7 +61,7 @@ async def cancel_notification(parts: HasParts, tenant: Sender, id: NotificationI
     )
 
 
-@router.patch("", operation_id="rescheduleNotification", responses=problems(401, 403, 404, 409, 422, 503))
+@router.patch("", operation_id="rescheduleNotification", responses=problems(401, 403, 404, 409, 413, 422, 503))
 async def reschedule_notification(
     parts: HasParts, tenant: Sender, id: NotificationId, body: RescheduleIn
 ) -> RescheduleOut:

@@ -112,6 +112,7 @@ async def test_list_filters_by_query(db: Database, admin: AsyncClient) -> None:
     ("query", "pointer"),
     [
         ("limit=0", "/query/limit"),
+        ("chanel=sms", "/query/chanel"),
         ("limit=101", "/query/limit"),
         ("cursor=x", "/query/cursor"),
         ("cursor=%C3%A9", "/query/cursor"),
