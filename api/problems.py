@@ -45,9 +45,6 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "idempotency_key_reused": Code(
             422, "Idempotency-Key reused", "The key was used with another body within 24 hours."
         ),
-        "rate_limited": Code(
-            429, "Too many requests", "The limit of the tenant is reached: repeat after `Retry-After`."
-        ),
         "internal": Code(
             500, "Internal error", "A fault of ours; it was logged under the request id. Repeating is safe."
         ),
