@@ -99,10 +99,15 @@ DELETE FROM dead_letter x USING unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[
 
 # Two-sided matching: whoever comes second, the parked receipt or the send_ref, finds the other's commit.
 _MATCH = """
-UPDATE receipt p SET matched = true, batch_id = r.batch_id, seq = r.seq, key_no = r.key_no
-  FROM send_ref r
- WHERE NOT p.matched AND p.provider = r.provider AND p.message_id = r.message_id
-   AND (p.provider, p.message_id) IN (SELECT * FROM unnest(CAST(:provider AS text[]), CAST(:message_id AS text[])))
+WITH found AS MATERIALIZED (
+    SELECT p.provider, p.event_id, r.batch_id, r.seq, r.key_no
+      FROM receipt p JOIN send_ref r ON r.provider = p.provider AND r.message_id = p.message_id
+     WHERE NOT p.matched
+       AND (p.provider, p.message_id) IN (SELECT * FROM unnest(CAST(:provider AS text[]), CAST(:message_id AS text[])))
+     ORDER BY p.provider, p.event_id FOR UPDATE OF p
+)
+UPDATE receipt p SET matched = true, batch_id = f.batch_id, seq = f.seq, key_no = f.key_no
+  FROM found f WHERE p.provider = f.provider AND p.event_id = f.event_id
 RETURNING p.provider, p.report, p.batch_id, p.seq, p.key_no, p.message_id, p.reason
 """
 
