@@ -62,7 +62,8 @@ async def body_of(headers: Mapping[str, str], receive: Receive, most: int) -> by
 
 async def answer(send: Send, reply: Reply) -> None:
     """Send it."""
-    headers = [(b"content-type", reply.content_type.encode()), (b"content-length", str(len(reply.body)).encode())]
+    headers = [(b"content-type", reply.content_type.encode())]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

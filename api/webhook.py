@@ -28,7 +28,7 @@ class Webhook:
         except Forged as error:
             metrics.count(metrics.RECEIPTS, name if name in self._providers else CALLBACK, "none", "forged")
             log.info("webhook.forged", provider=name, why=str(error))
-            raise Problem("bad_signature", str(error)) from None
+            raise Problem("bad_signature") from None
         except Malformed as error:
             raise Problem("invalid_request", str(error)) from None
         await self._hearing.hear(receipts)

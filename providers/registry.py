@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from domain.channels import Channel, Channels, Then, by_priority
+from domain.priorities import Priority
 from observe import logs
 from providers.base import Provider
 from settings import SettingsError
@@ -86,7 +87,7 @@ def _value(name: str, value: Any) -> Any:
         case "silence" | "doubtful":
             return Then(value)
         case "doubt" | "timeout":
-            seconds = value if isinstance(value, dict) else dict.fromkeys(("high", "normal", "low"), value)
-            return by_priority(**{priority: float(each) for priority, each in seconds.items()})
+            seconds: dict[str, Any] = value if isinstance(value, dict) else dict.fromkeys(Priority, value)
+            return by_priority(**{str(priority): float(each) for priority, each in seconds.items()})
         case _:
             return float(value)

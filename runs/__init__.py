@@ -36,7 +36,7 @@ _SIGNALS_AT_ONCE = 32
 async def connect(
     address: str, namespace: str, interceptors: Sequence[Interceptor] = (), *, lazy: bool = True
 ) -> Client:
-    """A client that connects on first use (the API accepts while Temporal is away), or one that has to, for a worker."""
+    """A client that connects on first use (the API accepts while Temporal is away), or waits for Temporal now."""
     while True:
         try:
             return await Client.connect(address, namespace=namespace, lazy=lazy, interceptors=list(interceptors))

@@ -45,6 +45,7 @@ class Section(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """First what is given in code, then the environment, files named by it, and `.env`."""
         return init_settings, env_settings, _FromFiles(settings_cls), dotenv_settings
 
     @classmethod

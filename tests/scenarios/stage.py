@@ -17,6 +17,7 @@ from ledger.database import Database
 from runs import connect
 from runs.prepare import prepare
 from settings import Settings
+from workers.embedded.ports import free_ports
 from workers.queues import every_queue
 from workers.worker import Workshop, worker_for, workshop
 
@@ -83,6 +84,7 @@ class Stage:
 @asynccontextmanager
 async def staged(settings: Settings, vendors: Sandbox) -> AsyncIterator[Stage]:
     """API and workers of every queue, running inside the block; what is still open in Temporal ends with it."""
+    settings = settings.model_copy(update={"port": free_ports(1)[0]})
     async with AsyncExitStack() as stack:
         client = await connect(settings.required("temporal_address"), settings.temporal_namespace, lazy=False)
         await prepare(client)
@@ -99,5 +101,8 @@ async def staged(settings: Settings, vendors: Sandbox) -> AsyncIterator[Stage]:
 
 
 async def _end_all(client: Client) -> None:
+    # The next test's schedules start at once when they are new: nobody waits for the minute to be full.
+    async for schedule in await client.list_schedules():
+        await client.get_schedule_handle(schedule.id).delete()
     async for found in client.list_workflows("ExecutionStatus = 'Running'"):
         await client.get_workflow_handle(found.id).terminate("end of test")

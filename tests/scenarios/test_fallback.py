@@ -17,7 +17,7 @@ async def test_all_channels_end_delivered_or_finally_sent(stage: Stage) -> None:
     status = await stage.until(n, "COMPLETED")
     assert status["channel_statuses"] == {"email": "DELIVERED", "sms": "DELIVERED", "push": "SENT"}
     events = _delivery(status)["events"]
-    assert [event["status"] for event in events] == ["QUEUED", "SENDING", "SENT", "DELIVERED"]
+    assert [event["to"] for event in events] == ["QUEUED", "SENDING", "SENT", "DELIVERED"]
     assert events[2]["provider"] == "sendgrid"
     assert events[2]["message_id"]
     await stage.awaiting_is_right()
@@ -72,7 +72,7 @@ async def test_retries_keep_to_the_policy(stage: Stage) -> None:
     await stage.vendors.rule("sendgrid", answer={"status": 503}, first=3)
     n = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
     status = await stage.until(n, "COMPLETED", within=20)
-    claims = [e["at"] for e in _delivery(status)["events"] if e["status"] == "SENDING"]
+    claims = [e["at"] for e in _delivery(status)["events"] if e["to"] == "SENDING"]
     times = [datetime.fromisoformat(at) for at in claims]
     pauses = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
     assert len(pauses) == 3

@@ -53,7 +53,7 @@ async def test_kill_each_part_under_load(tmp_path: Path, monkeypatch: pytest.Mon
             verdict = await _settled(db, promised, tmp_path / "data" / "sandbox" / "log.jsonl")
         finally:
             await db.close()
-    print(f"\n{verdict}; refused {result.refused}, broken {result.broken}")
+    print(f"\n{verdict}; refused {result.refused}, broken {result.broken}")  # noqa: T201 - shown by pytest -s
     assert verdict.accepted > RATE * PAUSE * len(VICTIMS) / 2
     assert verdict.clean, "\n".join(lines[-50:])
 

@@ -31,7 +31,7 @@ async def _letters(stage: Stage) -> list[dict[str, Any]]:
 async def test_retry_by_the_api(set_stage: SetStage) -> None:
     stage, n = await _dead(set_stage)
     [letter] = await _letters(stage)
-    code, _ = await stage.call("POST", f"/dead-letters/{letter['id']}/retry")
+    code, _ = await stage.call("POST", f"/dead-letters/{letter['delivery_id']}/retry")
     assert code == 200
     status = await stage.until(n, "COMPLETED")
     assert status["channel_statuses"] == {"push": "SENT"}
@@ -43,7 +43,7 @@ async def test_retry_by_the_api_after_its_run_was_terminated(set_stage: SetStage
     handle = stage.temporal.get_workflow_handle(await stage.run_of(n))
     await handle.terminate("by hand")
     [letter] = await _letters(stage)
-    await stage.call("POST", f"/dead-letters/{letter['id']}/retry")
+    await stage.call("POST", f"/dead-letters/{letter['delivery_id']}/retry")
     await stage.until(n, "COMPLETED")
 
 
