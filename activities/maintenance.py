@@ -4,14 +4,13 @@ import asyncio
 import time
 
 from temporalio import activity
-from temporalio.service import RPCError
 
 from domain.runs import SWEEP, TIDY
 from ledger import receipts, statistics, sweeping
 from ledger.database import Database
 from ledger.partitions import ensure_partitions
 from observe import logs, metrics
-from runs import Runs
+from runs import Runs, TemporalAway
 
 log = logs.get(__name__)
 
@@ -46,14 +45,21 @@ class Maintenance:
             async with slots:
                 try:
                     await self._runs.start(one.run, start_at=one.start_at, wake=one.channels)
-                except RPCError as error:
-                    log.warning("sweep.start_failed", batch=one.run.batch, error=error.status.name)
+                except TemporalAway as error:
+                    log.warning("sweep.start_failed", batch=one.run.batch, error=str(error))
 
         await asyncio.gather(*(call(one) for one in late))
         if late:
             log.info("sweep.called", runs=len(late))
+        await self._read_gauges()
         metrics.SWEPT_AT.set_to_current_time()
         return len(late)
+
+    async def _read_gauges(self) -> None:
+        gauges = await statistics.gauges(self._db)
+        metrics.DEAD_LETTERS.set(gauges.dead_letters)
+        metrics.DEAD_LETTER_AGE.set(gauges.oldest_age)
+        metrics.OVERDUE.set({"": gauges.overdue})
 
     @activity.defn(name=TIDY)
     async def tidy(self) -> dict[str, int]:

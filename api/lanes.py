@@ -4,14 +4,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from temporalio.service import RPCError
-
 from domain.priorities import Priority
 from domain.submissions import Accepted, Refused, Submission
 from ledger.grouping import Flushed, Group
 from ledger.intake import Batch, Flush, Intake
 from observe import logs, metrics, traces
-from runs import Runs
+from runs import Runs, TemporalAway
 
 log = logs.get(__name__)
 
@@ -68,5 +66,5 @@ class Lanes:
             async with asyncio.timeout(_START_WITHIN):
                 with traces.start("start run", traceparent, links=()):
                     await self._runs.start(batch.run, start_at=batch.start_at)
-        except (RPCError, TimeoutError) as error:
+        except (TemporalAway, TimeoutError) as error:
             log.warning("lane.start_failed", batch=batch.run.batch, error=type(error).__name__)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -32,6 +33,15 @@ _POOL = 10  # connections: three lanes, receipts, and readers
 
 class _Server(uvicorn.Server):
     """Leaves signals to us: the lanes have to be emptied after the last request and before the end."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn calls it; it ends the process itself when the port is taken."""
+        await super().startup(sockets)
+        self.listens.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,8 +92,8 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
         )
         serving = asyncio.create_task(server.serve())
         try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)
+            listens = asyncio.create_task(server.listens.wait())
+            await asyncio.wait({serving, listens}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 await serving
             yield f"http://{settings.host}:{settings.port}"

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from temporalio.service import RPCError
-
 from api.parts import Parts
 from domain.runs import Run
 from ledger.sweeping import runs_of
 from observe import logs
+from runs import TemporalAway
 
 log = logs.get(__name__)
 
@@ -32,5 +31,5 @@ async def wake(parts: Parts, news: Sequence[tuple[UUID, str]]) -> None:
     try:
         async with asyncio.timeout(_WITHIN):
             await asyncio.gather(*(call(run) for run in await runs_of(parts.db, list(channels)[:_MOST])))
-    except (RPCError, RuntimeError, TimeoutError) as error:  # RuntimeError: a lazy client that never connected
+    except (TemporalAway, TimeoutError) as error:
         log.warning("wake.left_to_the_sweep", runs=len(channels), error=type(error).__name__)

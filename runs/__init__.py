@@ -1,7 +1,8 @@
 """The way to Temporal for those who start runs and tell them news: the API and the sweep."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -33,6 +34,21 @@ SEARCH_ATTRIBUTES = (TENANT, CHANNELS, PRIORITY, STATE)
 _SIGNALS_AT_ONCE = 32
 
 
+class TemporalAway(Exception):
+    """Temporal cannot be reached, or refuses. What was asked for is left to the sweep."""
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Temporal's errors as ours. A lazy client that never connected raises RuntimeError."""
+    try:
+        yield
+    except RPCError as error:
+        raise TemporalAway(error.status.name) from error
+    except RuntimeError as error:
+        raise TemporalAway("not connected") from error
+
+
 async def connect(
     address: str, namespace: str, interceptors: Sequence[Interceptor] = (), *, lazy: bool = True
 ) -> Client:
@@ -55,7 +71,7 @@ class Runs:
     async def start(self, run: Run, *, start_at: datetime | None = None, wake: Sequence[str] = ()) -> None:
         """Start the run of a batch; one that is already open is left to itself, and told of `wake`'s channels.
 
-        Works for runs that are open, closed, terminated or were never started. Raises RPCError.
+        Works for runs that are open, closed, terminated or were never started. Raises TemporalAway.
         """
         attributes = [
             SearchAttributePair(CHANNELS, [part.channel for part in run.parts]),
@@ -64,22 +80,23 @@ class Runs:
         if run.tenant:
             attributes.append(SearchAttributePair(TENANT, run.tenant))
         delay = start_at - datetime.now(UTC) if start_at else timedelta()
-        await self._client.start_workflow(
-            WORKFLOW,
-            run,
-            id=run_id(run.batch),
-            task_queue=workflow_queue(run.priority),
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            start_delay=delay if delay > timedelta() else None,
-            start_signal="wake" if wake else None,
-            start_signal_args=[list(wake)] if wake else [],
-            search_attributes=TypedSearchAttributes(attributes),
-            memo={"deliveries": {part.channel: part.size for part in run.parts}},
-            static_summary=_summary(run),
-            priority=TemporalPriority(priority_key=run.priority.key, fairness_key=run.tenant or "shared"),
-            task_timeout=timedelta(seconds=10),
-        )
+        with translated():
+            await self._client.start_workflow(
+                WORKFLOW,
+                run,
+                id=run_id(run.batch),
+                task_queue=workflow_queue(run.priority),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                start_delay=delay if delay > timedelta() else None,
+                start_signal="wake" if wake else None,
+                start_signal_args=[list(wake)] if wake else [],
+                search_attributes=TypedSearchAttributes(attributes),
+                memo={"deliveries": {part.channel: part.size for part in run.parts}},
+                static_summary=_summary(run),
+                priority=TemporalPriority(priority_key=run.priority.key, fairness_key=run.tenant or "shared"),
+                task_timeout=timedelta(seconds=10),
+            )
 
     async def wake(self, news: Iterable[tuple[UUID, str]]) -> None:
         """Tell open runs that there is news for a channel of theirs. One that is not there is the sweep's business."""
@@ -91,10 +108,11 @@ class Runs:
     async def _signal(self, batch: UUID, name: str, argument: object) -> None:
         async with self._slots:
             try:
-                await self._client.get_workflow_handle(run_id(str(batch))).signal(name, argument)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    log.warning("runs.signal_lost", batch=str(batch), signal=name, error=error.status.name)
+                with translated():
+                    await self._client.get_workflow_handle(run_id(str(batch))).signal(name, argument)
+            except TemporalAway as error:
+                if str(error) != RPCStatusCode.NOT_FOUND.name:
+                    log.warning("runs.signal_lost", batch=str(batch), signal=name, error=str(error))
 
 
 def _summary(run: Run) -> str:

@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.priorities import Priority, workflow_queue
 from domain.runs import MAINTENANCE_WORKFLOW, SWEEP, TIDY
-from runs import SEARCH_ATTRIBUTES
+from runs import SEARCH_ATTRIBUTES, translated
 
 RETENTION = timedelta(days=3)  # of closed runs; the ledger keeps what happened
 
@@ -29,11 +29,12 @@ _CHORES = {SWEEP: timedelta(minutes=1), TIDY: timedelta(minutes=5)}
 
 
 async def prepare(client: Client) -> None:
-    """Make what is missing. Raises RPCError when Temporal cannot be reached."""
-    await _namespace(client)
-    await _search_attributes(client)
-    for chore, every in _CHORES.items():
-        await _schedule(client, chore, every)
+    """Make what is missing. Raises TemporalAway."""
+    with translated():
+        await _namespace(client)
+        await _search_attributes(client)
+        for chore, every in _CHORES.items():
+            await _schedule(client, chore, every)
 
 
 async def _namespace(client: Client) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -17,15 +16,16 @@ from activities.maintenance import Maintenance
 from activities.recorder import Recorder
 from activities.sending import Means
 from domain.priorities import MAINTENANCE
-from ledger.database import Database
-from observe import logs, traces
+from ledger.database import Database, LedgerUnavailable
+from observe import logs, metrics, traces
 from observe.exposition import serve
 from providers.registry import Installed, installed
-from runs import Runs, connect
+from runs import Runs, TemporalAway, connect
 from runs.prepare import prepare
+from runs.queues import queue_states
 from settings import Settings
 from workers import ready
-from workers.queues import chosen
+from workers.queues import chosen, every_queue
 from workflows.batch import BatchWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 
@@ -133,8 +133,14 @@ async def _keep_prepared(shop: Workshop) -> None:
         try:
             await prepare(shop.client)
             await shop.maintenance.sweep_once()
-        except RPCError as error:
-            log.warning("worker.temporal_away", error=error.status.name)
-        except Exception as error:
-            log.warning("worker.not_prepared", error=type(error).__name__)
+            await _read_queues(shop)
+        except (TemporalAway, LedgerUnavailable) as error:
+            log.warning("worker.not_prepared", error=type(error).__name__, why=str(error))
         await asyncio.sleep(_PREPARE_EVERY)
+
+
+async def _read_queues(shop: Workshop) -> None:
+    states = await queue_states(shop.client, every_queue(shop.installed.channels))
+    metrics.BACKLOG.set({state.queue: state.backlog for state in states})
+    metrics.BACKLOG_AGE.set({state.queue: state.age for state in states})
+    metrics.QUEUE_POLLERS.set({state.queue: state.pollers for state in states})

@@ -1,5 +1,6 @@
 """What people do: retry and discard dead letters, cancel, reschedule."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from domain.priorities import Priority, workflow_queue
 from domain.runs import WORKFLOW, Part, Run
+from runs import STATE
 
 
 async def _dead(set_stage: SetStage) -> tuple[Stage, str]:
@@ -129,5 +131,7 @@ async def test_an_operator_reads_in_the_web_ui_what_a_run_carries(set_stage: Set
     assert described.status is WorkflowExecutionStatus.RUNNING
     assert await described.static_summary() == "normal: 1 push"
     assert await described.memo() == {"deliveries": {"push": 1}}
-    assert described.search_attributes["ClarionState"] == ["parked"]
+    async with asyncio.timeout(10):
+        while (await handle.describe()).typed_search_attributes.get(STATE) != "parked":
+            await asyncio.sleep(0.1)
     assert "waiting for `retry` or `discard`" in str(await handle.query("__temporal_workflow_metadata"))
