@@ -259,7 +259,7 @@ class Walk:
 
 @pytest.mark.parametrize("name", CHANNELS)
 @settings(
-    max_examples=35,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
