@@ -30,6 +30,11 @@ POSSIBLE_DUPLICATES = Counter(
 FALLBACKS = Counter(
     "clarion_fallbacks", "Deliveries handed on to the next provider, by the one left", ["channel", "provider"]
 )
+BREAKER_CHANGES = Counter(
+    "clarion_breaker_changes", "Changes of a provider's breaker, by the state it came to", ["provider", "status"]
+)
+PAUSES = Counter("clarion_provider_pauses", "Pauses that vendors asked for", ["provider"])
+REDIS_FALLBACKS = Counter("clarion_redis_fallbacks", "Questions Redis did not answer, so that this process decided")
 
 # Histograms. `_count` of FLUSH_SIZE is the number of flushes.
 FLUSH_SIZE = Histogram("clarion_flush_size", "Rows carried by one flush of a lane", ["lane"], buckets=_SIZE)
@@ -49,6 +54,9 @@ RECEIPT_DELAY = Histogram(
 # What one process knows of itself.
 LANE_DEPTH = Gauge("clarion_lane_depth", "Requests waiting in memory for the next flush", ["lane"])
 SWEPT_AT = Gauge("clarion_sweep_timestamp_seconds", "Unix time of this process's last finished sweep")
+
+# How this process last saw the breakers.
+BREAKER = Reading("clarion_breaker_state", "0: closed, 1: half open, 2: open", "provider")
 
 # What whoever sweeps reads for the whole of Clarion.
 DEAD_LETTERS = Reading("clarion_dead_letters", "Dead letters waiting for a person", "channel")
