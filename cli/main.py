@@ -1,27 +1,74 @@
-"""The entrance: puts the commands together and turns a wrong setting into one clear line and exit code 2."""
+"""The entrance: puts the commands together, and turns what goes wrong into one clear line and an exit code."""
 
 import sys
 
 import typer
+from typer.exceptions import Abort, TyperException
 
-from cli import processes
-from settings import SettingsError
+from cli import demo, notifications, processes, sending
+from cli.errors import INTERRUPTED, Failure
 
+_HELP = """Clarion: durable, multi-channel notifications.
+
+\b
+Start here:
+  clarion demo     send one notification by every channel to sandbox vendors, and watch it arrive
+  clarion dev      run everything on this machine
+  clarion send "Hello" --to user123 --channel email --channel sms --watch
+
+Exit codes: 0 done, 1 it failed, 2 wrong usage or setting, 130 Ctrl-C.
+"""
+
+# Boxes and colours belong on a terminal only.
 app = typer.Typer(
-    help="Clarion: durable, multi-channel notifications. `clarion dev` starts everything on this machine.",
-    no_args_is_help=True,
+    help=_HELP,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.add_to(app)
+app.command()(demo.demo)
+app.command()(sending.send)
+app.command()(notifications.status)
+app.command("list")(notifications.list_)
+app.command()(notifications.cancel)
+app.command()(notifications.metrics)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command. Returns its exit code; an error is one line on standard error."""
     try:
-        app()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+        result = app(arguments or ["--help"], prog_name="clarion", standalone_mode=False)
+    except Failure as failure:
+        return _told(str(failure), failure.exit_code)
+    except TyperException as error:
+        return _told(_usage(error), error.exit_code)
+    except (Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception as error:
+        from settings import SettingsError  # half a second that only a command that failed pays
+
+        if not isinstance(error, SettingsError):
+            raise
+        return _told(str(error), 2)
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: TyperException) -> str:
+    """What is wrong with the arguments, and where the right ones are described."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "clarion"
+    return f"{command}: {error.format_message().strip().rstrip('.')}. See `{command} --help`."
+
+
+def _told(line: str, code: int) -> int:
+    sys.stderr.write(f"{line}\n")
+    return code
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Times as people write and read them: `2h`, `2026-03-01T09:00`, `3 s ago`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+HELP = "a span such as 90s, 30m, 2h, 7d, or a date and time such as 2026-03-01T09:00+01:00 (no zone: this machine's)"
+
+
+def ago(text: str) -> str:
+    """RFC 3339 for a span back from now, or a date and time. Raises typer.BadParameter."""
+    return _moment(text, -1)
+
+
+def ahead(text: str) -> str:
+    """RFC 3339 for a span from now on, or a date and time. Raises typer.BadParameter."""
+    return _moment(text, 1)
+
+
+def parsed(text: str) -> datetime:
+    """A time as the API writes it."""
+    return datetime.fromisoformat(text)
+
+
+def relative(text: str, now: datetime | None = None) -> str:
+    """How long ago, or from now, in one unit."""
+    seconds = ((now or datetime.now(UTC)) - parsed(text)).total_seconds()
+    size = abs(seconds)
+    amount = next((f"{size / _UNITS[unit]:.0f} {unit}" for unit in ("d", "h", "m") if size >= _UNITS[unit]), None)
+    amount = (amount or f"{size:.0f} s").replace(" m", " min")
+    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+
+
+def _moment(text: str, direction: int) -> str:
+    span = _SPAN.match(text.strip())
+    try:
+        if span:
+            moment = datetime.now(UTC) + direction * timedelta(seconds=float(span[1]) * _UNITS[span[2]])
+        else:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time: use {HELP}") from None
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,168 @@
+"""Commands about notifications that were sent: status, list, cancel, metrics."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cli import moments, options, output
+from cli.client import Api, segment
+from cli.errors import FAILED
+from cli.timeline import told
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The notification's id, as `clarion send` prints it.")]
+
+
+def status(
+    id: Id,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it live until it has ended.")] = False,
+    events: Annotated[bool, typer.Option("--events", "-e", help="With the history of each delivery.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All deliveries, not only the first 100.")] = False,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show where a notification stands. With --watch, exit code 1 unless it ends COMPLETED.
+
+    \b
+    Examples:
+      clarion status 01890a5d-ac96-774b-bcce-b302099a8057
+      clarion status 01890a5d-ac96-774b-bcce-b302099a8057 --watch
+      clarion status 01890a5d-ac96-774b-bcce-b302099a8057 --events --json | jq .deliveries
+    """
+    with Api.found(url) as api:
+        if watch:
+            from cli.watching import watch as watch_it
+
+            if watch_it(api, id, as_json=as_json)["status"] != "COMPLETED":
+                raise typer.Exit(FAILED)
+            return
+        found = _whole(api, id, events=events, every=every)
+    if as_json:
+        output.document(found)
+    elif output.on_terminal():
+        from cli.picture import show
+
+        show(found, events=events)
+    else:
+        _print(found, events=events)
+    if found["page"]["has_more"]:
+        shown, there = len(found["deliveries"]), sum(found["counts"].values())
+        output.note(f"The first {shown} of {there} deliveries; --all shows all.")
+
+
+def _whole(api: Api, id: str, *, events: bool, every: bool) -> dict[str, Any]:
+    """The status with its first page of deliveries, or all of them."""
+    path, expand = f"/status/{segment(id)}", "events" if events else None
+    found = api.get(path, expand=expand)
+    while every and found["page"]["has_more"]:
+        more = api.get(path, expand=expand, cursor=found["page"]["next"])
+        found["deliveries"] += more["deliveries"]
+        found["page"] = more["page"]
+    return found
+
+
+def _print(found: dict[str, Any], *, events: bool) -> None:
+    output.pairs(
+        {
+            "notification": found["notification_id"],
+            "status": found["status"],
+            "channels": _joined(found["channel_statuses"]),
+            "priority": found["priority"],
+            "created": found["created_at"],
+            "send at": found["send_at"],
+            "expires": found["expires_at"],
+            "workflows": " ".join(found["workflow_ids"]),
+        }
+    )
+    output.say("")
+    if events:
+        for line in told(found):
+            output.say(line)
+        return
+    columns = ("delivery", "channel", "recipient", "status", "provider", "attempts", "reason")
+    rows = [
+        (d["id"], d["channel"], d["recipient_id"], d["status"], d["provider"], str(d["attempts"]), d["reason"])
+        for d in found["deliveries"]
+    ]
+    output.table(columns, rows, none="No deliveries.")
+
+
+def list_(
+    *,
+    channel: options.Channel = None,
+    status: Annotated[str | None, typer.Option(help="SCHEDULED, ENQUEUED, PROCESSING, COMPLETED, ...")] = None,
+    recipient: options.Recipient = None,
+    priority: options.Priority = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    limit: options.Limit = 20,
+    cursor: Annotated[str | None, typer.Option(help="`page.next` of the list before.")] = None,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """List notifications, newest first.
+
+    \b
+    Examples:
+      clarion list --since 1h --status FAILED
+      clarion list --recipient user123 --channel sms --limit 100
+    """
+    wanted = {"channel": channel, "status": status.upper() if status else None, "recipient": recipient}
+    times = {"from": since, "to": until}
+    with Api.found(url) as api:
+        pages = list(api.pages("/notifications", limit, priority=priority, cursor=cursor, **wanted, **times))
+    found = [one for page in pages for one in page["data"]]
+    if as_json:
+        output.document({"data": found, "page": pages[-1]["page"]})
+        return
+    rows = [(one["notification_id"], when(one["created_at"]), one["status"], channels(one)) for one in found]
+    output.table(("notification", "created", "status", "channels"), rows, none="No notifications.")
+    if following := pages[-1]["page"]["next"]:
+        output.note(f"There may be more: --limit {limit * 5}, or --cursor {following}")
+
+
+def cancel(id: Id, *, url: options.Url = None, as_json: options.Json = False) -> None:
+    """Cancel what has not been sent yet. Exit code 1 when it was too late for all of it.
+
+    A delivery is either cancelled or sent, never both.
+    """
+    with Api.found(url) as api:
+        done = api.call("POST", f"/notifications/{segment(id)}/cancel")
+    if as_json:
+        output.document(done)
+    else:
+        rows = [(each, "CANCELLED") for each in done["cancelled"]]
+        rows += [(each["id"], f"too late: {each['status']}") for each in done["too_late"]]
+        output.table(("delivery", "now"), rows, none="It has no deliveries.")
+    if not done["cancelled"]:
+        raise typer.Exit(FAILED)
+
+
+def metrics(*, url: options.Url = None, as_json: options.Json = False) -> None:
+    """Show the tenant's totals: sent, succeeded, failed; by status, channel and provider."""
+    with Api.found(url) as api:
+        found = api.get("/metrics")
+    if as_json:
+        output.document(found)
+        return
+    rows = [("all", "", *(str(found[f"total_{name}"]) for name in ("sent", "success", "failed")))]
+    for kind in ("channel", "provider"):
+        for name, totals in found[f"by_{kind}"].items():
+            rows.append((kind, name, *(str(totals[each]) for each in ("sent", "success", "failed"))))
+    output.table(("of", "name", "sent", "succeeded", "failed"), rows, none="")
+    statuses = [(name, str(number)) for name, number in found["by_status"].items()]
+    output.table(("status", "deliveries"), statuses, none="No deliveries yet.")
+
+
+def when(text: str) -> str:
+    """A time for people on a terminal, as it is for programs."""
+    return moments.relative(text) if output.on_terminal() else text
+
+
+def channels(one: dict[str, Any]) -> str:
+    """Each channel with its status."""
+    return _joined(one["channel_statuses"])
+
+
+def _joined(statuses: dict[str, str]) -> str:
+    return ", ".join(f"{name} {status}" for name, status in statuses.items())
