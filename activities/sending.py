@@ -1,6 +1,7 @@
 """One execution of `deliver`: claim what is due, call the vendor, record, until nothing is due or in flight."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -38,63 +39,67 @@ class Sending:
     def __init__(self, means: Means, leg: Leg, provider: Provider, stopping: Callable[[], bool]) -> None:
         """`stopping` says that the worker shuts down: what is claimed is finished, nothing new is claimed."""
         self._means, self._leg, self._provider, self._stopping = means, leg, provider, stopping
-        self._calls: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._in_flight = 0  # rows claimed and not yet recorded
+        self._low = 0  # wake up when no more than this are in flight
+        self._progress = asyncio.Event()
         self._letters: dict[UUID, Letter] = {}
         card = provider.card
-        self._window = card.concurrency * card.batch_size if card.batch_size == 1 else card.batch_size * 4
+        self._window = card.concurrency
         self._route = Route(leg.channel, leg.provider, leg.priority, card.receipts and not card.echoes_key)
 
     async def run(self) -> None:
-        """Send all that is due. Raises LedgerUnavailable, and what else is our own fault."""
+        """Send all that is due. Raises, as a group, LedgerUnavailable and what else is our own fault."""
         left = await deliveries.abandon(self._means.db, self._leg)
         if left:
             log.warning("deliver.abandoned", batch=str(self._leg.batch), provider=self._leg.provider, deliveries=left)
-        if self._provider.card.idempotent_for:
-            await self._begin(await deliveries.resume(self._means.db, self._leg, self._provider.card.idempotent_for))
-        try:
-            await self._until_nothing_is_due()
-        finally:
-            for call in self._calls:
-                call.cancel()
+        async with asyncio.TaskGroup() as calls:
+            memory = self._provider.card.idempotent_for
+            if memory:
+                await self._begin(await deliveries.resume(self._means.db, self._leg, memory), calls)
+            await self._until_nothing_is_due(calls)
 
-    async def _until_nothing_is_due(self) -> None:
+    async def _until_nothing_is_due(self, calls: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         claim_at = loop.time()
         while True:
-            room = self._window - self._in_flight
-            if loop.time() >= claim_at and room > 0 and not self._stopping():
+            claiming = loop.time() >= claim_at and not self._stopping()
+            if claiming and self._in_flight <= self._window // 2:
+                room = self._window - self._in_flight
                 claims = await deliveries.claim(self._means.db, self._leg, room)
-                await self._begin(claims)
+                await self._begin(claims, calls)
                 if len(claims) < room:
-                    claim_at = loop.time() + _LOOK_AGAIN
-            if not self._calls:
+                    claim_at, claiming = loop.time() + _LOOK_AGAIN, False
+            if not self._in_flight:
                 return
-            enough = self._window // 2 if claim_at <= loop.time() else 0
-            await self._wait(until_in_flight=enough, timeout=_LOOK_AGAIN)
+            await self._until_in_flight(self._window // 2 if claiming else 0)
 
-    async def _wait(self, until_in_flight: int, timeout: float) -> None:
-        """Wait for calls to end; a fault of our own in one of them ends the execution."""
-        end = asyncio.get_running_loop().time() + timeout
-        while self._calls and self._in_flight > until_in_flight:
-            left = end - asyncio.get_running_loop().time()
-            if left <= 0:
-                return
-            done, _ = await asyncio.wait(self._calls, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            for call in done:
-                self._calls.discard(call)
-                call.result()
+    async def _until_in_flight(self, low: int) -> None:
+        """Wait until no more than `low` rows are in flight, but no longer than rows may come due."""
+        self._low = low
+        self._progress.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._progress.wait()
 
-    async def _begin(self, claims: Sequence[Claim]) -> None:
+    def _ended(self, rows: int) -> None:
+        self._in_flight -= rows
+        if self._in_flight <= self._low:
+            self._progress.set()
+
+    async def _begin(self, claims: Sequence[Claim], calls: asyncio.TaskGroup) -> None:
         if not claims:
             return
         metrics.count(metrics.CLAIMS, self._leg.channel.name, self._leg.provider, n=len(claims))
-        unknown = {claim.notification for claim in claims} - self._letters.keys()
+        notifications = {claim.notification for claim in claims}
+        unknown = notifications - self._letters.keys()
         if unknown:
             self._letters |= await deliveries.letters(self._means.db, list(unknown))
+        if len(notifications) == 1 and len(claims) == self._window:
+            # One notification to many: from here on, as many as the vendor takes in one call.
+            self._window = max(self._window, self._provider.card.batch_size)
         self._in_flight += len(claims)
         for call in self._grouped(claims):
-            self._calls.add(asyncio.create_task(self._call(call)))
+            calls.create_task(self._call(call))
 
     def _grouped(self, claims: Sequence[Claim]) -> Iterable[Sequence[Claim]]:
         """One claim a call; for a vendor that takes many, all of one notification together."""
@@ -122,7 +127,7 @@ class Sending:
         final = not self._provider.card.receipts
         answered = [Answered(claim, answer, final) for claim, answer in zip(claims, answers, strict=True)]
         recorded = await self._means.recorder.record(self._route, answered)
-        self._in_flight -= len(claims)
+        self._ended(len(claims))
         self._count(answers, seconds, letter, [row.status for row in recorded])
 
     def _message(self, claim: Claim, letter: Letter, headers: dict[str, str]) -> Message:
