@@ -27,7 +27,7 @@ class Lifeline:
 
     def failed(self, error: Exception) -> None:
         """It did not answer."""
-        metrics.count(metrics.REDIS_FALLBACKS)
+        metrics.REDIS_FALLBACKS.inc()
         self._ask_at = time.monotonic() + RETRY_EVERY
         if not self._lost:
             self._lost = True
