@@ -22,6 +22,7 @@ from ledger.intake import Intake
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
+from observe.process import calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings
@@ -111,6 +112,7 @@ async def serve(settings: Settings, *, metrics_port: int | None = None) -> None:
         if metrics_port is not None:
             stack.callback(serve_metrics(metrics_port, settings.host).close)
         url = await stack.enter_async_context(running_api(settings))
+        calm_gc()
         log.info("api.ready", url=url)
         await stop.wait()
         log.info("api.stopping")

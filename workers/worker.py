@@ -19,6 +19,7 @@ from domain.priorities import MAINTENANCE
 from ledger.database import Database, LedgerUnavailable
 from observe import logs, metrics, traces
 from observe.exposition import serve
+from observe.process import calm_gc
 from providers.registry import Installed, installed
 from runs import Runs, TemporalAway, connect
 from runs.prepare import prepare
@@ -73,12 +74,14 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
 
 
 def worker_for(queue: str, shop: Workshop) -> Worker:
-    """The worker of one queue. Workflows and activities never share one."""
+    """The worker of one queue. No queue carries both workflows and activities."""
     if queue.startswith("workflows-"):
         return Worker(
             shop.client,
             task_queue=queue,
             workflows=[BatchWorkflow, MaintenanceWorkflow],
+            activities=[shop.activities.settle],
+            no_remote_activities=True,  # settle runs inside the run's own tasks
             workflow_runner=_RUNNER,
             max_cached_workflows=2000,
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
@@ -86,7 +89,7 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
             graceful_shutdown_timeout=_GRACE,
         )
     chores = [shop.maintenance.sweep, shop.maintenance.tidy]
-    carrying = [shop.activities.deliver, shop.activities.settle, shop.activities.retry, shop.activities.discard]
+    carrying = [shop.activities.deliver, shop.activities.retry, shop.activities.discard]
     return Worker(
         shop.client,
         task_queue=queue,
@@ -111,6 +114,7 @@ async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int |
             stack.callback(keeping.cancel)
         for queue in queues:
             await stack.enter_async_context(worker_for(queue, shop))
+        calm_gc()
         log.info("worker.ready", queues=",".join(queues))
         ready.announce()
         await stop.wait()

@@ -111,13 +111,13 @@ class BatchWorkflow:
         await workflow.wait_condition(lambda: self._hints[channel] > seen)
 
     async def _settle(self, channel: str) -> State:
-        return await workflow.execute_activity(
+        """Local: it only reads the ledger, and a task of its own would cost Temporal more than the work."""
+        return await workflow.execute_local_activity(
             SETTLE,
             Look(self._run.batch, channel),
             result_type=State,
             activity_id=f"settle/{channel}",
             summary=f"how {channel} stands",
-            task_queue=delivery_queue(channel, self._run.priority),
             start_to_close_timeout=timedelta(seconds=30),
             retry_policy=_UNTIL_MENDED,
         )
