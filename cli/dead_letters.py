@@ -9,11 +9,11 @@ from cli.client import Api
 from cli.letters import Filter, Letters, by_id
 from cli.notifications import when
 
-app = typer.Typer(help="What nobody could deliver: look at it, send it again, or give it up.")
+app = typer.Typer(help="What nobody could deliver: list, retry, discard.")
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[DELIVERY]...", help="Ids, as `list` shows them.")]
-LastProvider = Annotated[str | None, typer.Option("--provider", help="That this provider had last.")]
-Reason = Annotated[str | None, typer.Option(help="That died for exactly this reason.")]
+LastProvider = Annotated[str | None, typer.Option("--provider", metavar="NAME", help="That this provider had last.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="That died for exactly this reason.")]
 Every = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import options, output
+from cli import moments, options, output
 from cli.errors import Failure
 from cli.ledger import asked
 from cli.notifications import when
@@ -21,7 +21,7 @@ _ROLES = "send, read, admin (all of one tenant), or operator (no tenant: dead le
 def create(
     tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Not for an operator's key.")] = None,
     *,
-    role: Annotated[str, typer.Option(help=_ROLES)],
+    role: Annotated[str, typer.Option(metavar="ROLE", help=_ROLES)],
     as_json: options.Json = False,
 ) -> None:
     """Make a key and print it. It is shown this once: only a hash of it is kept.
@@ -45,7 +45,7 @@ def create(
 @app.command("list")
 def list_(
     *,
-    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="ID", help="Of this tenant only.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """List keys by their visible part."""
@@ -87,13 +87,13 @@ def _shown(key: "Key") -> dict[str, Any]:
         "prefix": f"clr_{key.prefix}",
         "tenant": key.tenant,
         "role": key.role.value,
-        "created_at": key.created_at.isoformat(),
-        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+        "created_at": moments.written(key.created_at),
+        "revoked_at": moments.written(key.revoked_at) if key.revoked_at else None,
     }
 
 
 def _when(key: "Key", name: str) -> str:
-    return when(getattr(key, name).isoformat())
+    return when(moments.written(getattr(key, name)))
 
 
 def _state(key: "Key") -> str:

@@ -15,6 +15,8 @@ _T = TypeVar("_T")
 
 def asked(question: "Callable[[Database], Awaitable[_T]]") -> _T:
     """What the ledger answers. A ValueError is the user's doing. Raises Failure, SettingsError."""
+    from sqlalchemy.exc import ProgrammingError
+
     from ledger.database import Database, LedgerUnavailable
 
     url = here.operator_settings().required("database_url")
@@ -30,5 +32,7 @@ def asked(question: "Callable[[Database], Awaitable[_T]]") -> _T:
         return asyncio.run(ask())
     except LedgerUnavailable as error:
         raise Failure(f"PostgreSQL cannot be reached ({error}): `clarion doctor` says more.") from None
+    except ProgrammingError:
+        raise Failure("The database has not this version's shape: run `clarion migrate`.") from None
     except ValueError as error:
         raise Failure(str(error), exit_code=WRONG) from None

@@ -5,7 +5,8 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli import demo, notifications, processes, sending
+from cli import dead_letters, demo, keys, notifications, processes, providers, recipients, sending, tailing, tenants
+from cli.doctor.command import doctor
 from cli.errors import INTERRUPTED, Failure
 
 _HELP = """Clarion: durable, multi-channel notifications.
@@ -26,13 +27,20 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-processes.add_to(app)
 app.command()(demo.demo)
-app.command()(sending.send)
-app.command()(notifications.status)
+processes.add_to(app)
+for command in (sending.send, notifications.status):
+    app.command()(command)
 app.command("list")(notifications.list_)
-app.command()(notifications.cancel)
+for command in (tailing.tail, notifications.cancel):
+    app.command()(command)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(recipients.app, name="recipients")
 app.command()(notifications.metrics)
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(keys.app, name="keys")
+app.command()(providers.providers)
+app.command()(doctor)
 
 
 def main() -> None:

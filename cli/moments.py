@@ -20,6 +20,11 @@ def ahead(text: str) -> str:
     return _moment(text, 1)
 
 
+def written(moment: datetime) -> str:
+    """A time as the API writes it: RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def parsed(text: str) -> datetime:
     """A time as the API writes it."""
     return datetime.fromisoformat(text)
@@ -43,4 +48,4 @@ def _moment(text: str, direction: int) -> str:
             moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time: use {HELP}") from None
-    return moment.isoformat().replace("+00:00", "Z")
+    return written(moment)

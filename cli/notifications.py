@@ -90,13 +90,15 @@ def _print(found: dict[str, Any], *, events: bool) -> None:
 def list_(
     *,
     channel: options.Channel = None,
-    status: Annotated[str | None, typer.Option(help="SCHEDULED, ENQUEUED, PROCESSING, COMPLETED, ...")] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help="SCHEDULED, ENQUEUED, PROCESSING, COMPLETED, ...")
+    ] = None,
     recipient: options.Recipient = None,
     priority: options.Priority = None,
     since: options.Since = None,
     until: options.Until = None,
     limit: options.Limit = 20,
-    cursor: Annotated[str | None, typer.Option(help="`page.next` of the list before.")] = None,
+    cursor: Annotated[str | None, typer.Option(metavar="TEXT", help="`page.next` of the list before.")] = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
@@ -139,7 +141,7 @@ def cancel(id: Id, *, url: options.Url = None, as_json: options.Json = False) ->
 
 
 def metrics(*, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Show the tenant's totals: sent, succeeded, failed; by status, channel and provider."""
+    """Show the tenant's totals: sent, succeeded, failed."""
     with Api.found(url) as api:
         found = api.get("/metrics")
     if as_json:

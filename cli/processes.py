@@ -2,11 +2,14 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from settings import Settings
+from cli import here
+
+if TYPE_CHECKING:
+    from settings import Settings
 
 # Imports stand inside the commands: `clarion status` shall not load a workflow engine, nor `clarion dev` an API.
 
@@ -18,12 +21,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def dev() -> None:
-    """Run everything on this machine until Ctrl-C: PostgreSQL, Valkey, Temporal, sandbox vendors, API and workers.
+    """Run everything on this machine until Ctrl-C.
 
+    That is PostgreSQL, Valkey, Temporal, the sandbox vendors, the API and the workers.
     Each server can be one of your own: set CLARION_DATABASE_URL, CLARION_REDIS_URL or CLARION_TEMPORAL_ADDRESS.
     State is kept in .clarion/ (CLARION_DATA_DIR).
     """
     from observe import logs
+    from settings import Settings
     from workers.embedded.dev import run_dev
 
     settings = Settings.load()
@@ -32,36 +37,47 @@ def dev() -> None:
 
 
 def api(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [CLARION_HOST].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on [CLARION_PORT].")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here too, without a key.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [CLARION_HOST].")] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on [CLARION_PORT].")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics here too, without a key.")
+    ] = None,
 ) -> None:
     """Run one API process. Start as many as you like on one database."""
     from api.server import serve
+    from settings import Settings
 
-    settings = _process("api")
+    settings = _process("api", Settings.load())
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     asyncio.run(serve(settings.model_copy(update=changed), metrics_port=metrics_port))
 
 
 def worker(
-    queues: Annotated[str, typer.Option(help="Names, globs (`*-high`), groups (all, high, rest).")] = "all",
-    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics here.")] = None,
+    queues: Annotated[
+        str, typer.Option(metavar="NAMES", help="Names, globs (`*-high`), groups (all, high, rest).")
+    ] = "all",
+    metrics_port: Annotated[int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics here.")] = None,
 ) -> None:
-    """Run one worker process for some task queues, until SIGTERM; then it finishes what it has claimed."""
+    """Run one worker process for some task queues.
+
+    At SIGTERM it finishes what it has claimed.
+    """
     from workers.worker import serve_queues
 
-    settings = _process("worker")
+    settings = _process("worker", here.operator_settings())
     asyncio.run(serve_queues(settings, queues, metrics_port=metrics_port))
 
 
 def migrate() -> None:
-    """Bring the database and Temporal (namespace, retention, search attributes, schedules) to this version's shape."""
+    """Prepare the database and Temporal for this version.
+
+    In Temporal that is the namespace, its retention, search attributes and schedules. Repeating it is harmless.
+    """
     from ledger.migrate import migrate as migrate_database
     from runs import connect
     from runs.prepare import prepare
 
-    settings = _process("migrate")
+    settings = _process("migrate", here.operator_settings())
 
     async def both() -> str:
         revision = await migrate_database(settings.required("database_url"))
@@ -74,11 +90,10 @@ def migrate() -> None:
     typer.echo(f"database at revision {revision}, Temporal namespace {settings.temporal_namespace} prepared")
 
 
-def _process(service: str) -> Settings:
-    """Settings, logs and traces of a process."""
+def _process(service: str, settings: "Settings") -> "Settings":
+    """The same, with logs and traces set up as they say."""
     from observe import logs, traces
 
-    settings = Settings.load()
     logs.configure(settings.log_level, settings.log_format)
     traces.configure(f"clarion-{service}")
     return settings

@@ -15,17 +15,23 @@ _RECIPIENT = 'A recipient as JSON: {"id": "ann", "email": "ann@example.com", "ph
 
 
 def send(
-    message: Annotated[str | None, typer.Argument(help="The text; `-` reads standard input.")] = None,
+    message: Annotated[
+        str | None, typer.Argument(metavar="[MESSAGE]", help="The text; `-` reads standard input.")
+    ] = None,
     *,
-    to: Annotated[list[str] | None, typer.Option(help="A recipient's id, email address or number. Repeatable.")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A recipient's id, email address or number. Repeatable.")
+    ] = None,
     recipient: Annotated[list[str] | None, typer.Option(metavar="JSON", help=_RECIPIENT)] = None,
     channel: Annotated[
-        list[str], typer.Option("--channel", "-c", help="email, sms, push. Repeatable, or `email,sms`.")
+        list[str], typer.Option("--channel", "-c", metavar="NAME", help="email, sms, push. Repeatable, or `email,sms`.")
     ],
-    message_file: Annotated[str | None, typer.Option(help="Read the text from a file; `-`: standard input.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Of an email.")] = None,
+    message_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Read the text from a file; `-`: standard input.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(metavar="TEXT", help="Of an email.")] = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="A file with the HTML of an email.")] = None,
-    title: Annotated[str | None, typer.Option(help="Of a push message.")] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Of a push message.")] = None,
     priority: options.Priority = None,
     at: Annotated[
         str | None, typer.Option(parser=moments.ahead, metavar="TIME", help=f"Send then: {moments.HELP}.")
@@ -37,7 +43,7 @@ def send(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Echoed in status. Repeatable, or a JSON object.")
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="A repeat with this key sends nothing twice, for 24 h.")
+        str | None, typer.Option(metavar="KEY", help="A repeat with this key sends nothing twice, for 24 h.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show what happens until it has ended.")] = False,
     url: options.Url = None,

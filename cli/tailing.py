@@ -20,14 +20,18 @@ _NEWEST = 500  # notifications that are looked at; older ones are not followed
 
 def tail(
     *,
-    last: Annotated[int, typer.Option("--last", "-n", min=0, max=_NEWEST, help="Begin with so many.")] = 10,
+    last: Annotated[
+        int, typer.Option("--last", "-n", min=0, max=_NEWEST, metavar="NUMBER", help="Begin with so many.")
+    ] = 10,
     channel: options.Channel = None,
     recipient: options.Recipient = None,
     priority: options.Priority = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print new notifications, and each change of their status, until Ctrl-C. Follows the newest 500.
+    """Print new notifications and changes as they come.
+
+    Until Ctrl-C; follows the newest 500.
 
     \b
     Examples:

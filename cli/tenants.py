@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import options, output
+from cli import moments, options, output
 from cli.errors import Failure
 from cli.ledger import asked
 
@@ -19,7 +19,7 @@ app = typer.Typer(help="Tenants: whose notifications these are. Asks the databas
 def create(
     id: Annotated[str, typer.Argument(metavar="ID", help="1 to 40 of a-z, 0-9 and -.")],
     *,
-    name: Annotated[str | None, typer.Option(help="For people; else the id.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="For people; else the id.")] = None,
     email_from: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Sender of its emails.")] = None,
     reply_to: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where answers go.")] = None,
     sms_from: Annotated[str | None, typer.Option(metavar="SENDER", help="A number, or up to 11 letters.")] = None,
@@ -60,4 +60,4 @@ def list_(*, as_json: options.Json = False) -> None:
 
 
 def _shown(tenant: "Tenant") -> dict[str, Any]:
-    return asdict(tenant) | {"created_at": tenant.created_at.isoformat() if tenant.created_at else None}
+    return asdict(tenant) | {"created_at": moments.written(tenant.created_at) if tenant.created_at else None}

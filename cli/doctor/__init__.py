@@ -1,0 +1,1 @@
+"""`clarion doctor`: looks at every part and says what to do."""

@@ -1,0 +1,93 @@
+"""Looks at PostgreSQL, Redis and the API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from cli.client import Api
+from cli.doctor.findings import Finding, look, ok, wrong
+from settings import Settings
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+_DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def postgresql(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
+    """Reachable, at this version's revision, and keeping what it acknowledges."""
+
+    async def check() -> AsyncIterator[Finding]:
+        import asyncpg
+
+        url = settings.required("database_url").replace("postgresql+asyncpg://", "postgresql://")
+        connection = await asyncpg.connect(url, timeout=5)
+        try:
+            version = await connection.fetchval("SHOW server_version")
+            if await connection.fetchval("SELECT pg_is_in_recovery()"):
+                yield wrong("PostgreSQL", "it only reads", "Point CLARION_DATABASE_URL at the primary.")
+            else:
+                yield ok("PostgreSQL", f"version {version.split()[0]} answers")
+            yield await _revision(connection)
+            yield await _durable(connection)
+        finally:
+            await connection.close()
+
+    return check
+
+
+async def _revision(connection: "Connection") -> Finding:
+    wanted = _newest_revision()
+    if not await connection.fetchval("SELECT to_regclass('alembic_version')"):
+        return wrong("database", "it is empty", "Run `clarion migrate`.")
+    found = await connection.fetchval("SELECT version_num FROM alembic_version")
+    if found != wanted:
+        return wrong("database", f"at revision {found}, this version wants {wanted}", "Run `clarion migrate`.")
+    return ok("database", f"at revision {found}")
+
+
+def _newest_revision() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    import ledger.migrations
+
+    return ScriptDirectory(ledger.migrations.__path__[0]).get_current_head()
+
+
+async def _durable(connection: "Connection") -> Finding:
+    off = [name for name in _DURABLE if await connection.fetchval("SELECT current_setting($1)", name) == "off"]
+    if off:
+        told = f"{', '.join(off)} off: accepted messages can be lost"
+        return wrong("durability", told, "Turn it on in postgresql.conf and reload.")
+    return ok("durability", f"{', '.join(_DURABLE)} on")
+
+
+def redis(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
+    """Answers. Without it limits are weaker; no message is lost."""
+
+    async def check() -> AsyncIterator[Finding]:
+        from redis.asyncio import Redis
+
+        async with Redis.from_url(settings.required("redis_url"), socket_connect_timeout=5, socket_timeout=5) as client:
+            await client.ping()
+        yield ok("Redis", "answers")
+
+    return check
+
+
+def api(url: str) -> Callable[[], AsyncIterator[Finding]]:
+    """Answers, and says how it sees its own parts."""
+
+    async def check() -> AsyncIterator[Finding]:
+        with Api(url, None) as client:
+            answer = await asyncio.to_thread(client.call, "GET", "/readyz")
+        away = [name for name, part in answer["parts"].items() if part["state"] != "ok"]
+        told, todo = f"{url} does not reach {', '.join(away)}", "See what the others here say, and the API's settings."
+        if answer["status"] == "away":
+            yield wrong("API", f"{told}: it accepts nothing", todo)
+        elif away:
+            yield look("API", f"{told}: it accepts all the same", todo)
+        else:
+            yield ok("API", f"{url} is ready")
+
+    return check
