@@ -1,4 +1,4 @@
-"""PROTOCOL in small: what each step makes of a row, written from docs/protocol.md and not from the ledger's SQL.
+"""The protocol in small: what each step makes of a row, written from docs/protocol.md and not from the ledger's SQL.
 
 Times are virtual seconds. Steps of time are multiples of 500 and all policies end on 250, so that the few real seconds
 a test takes never decide anything.
