@@ -90,6 +90,7 @@ class Sending:
         if not claims:
             return
         metrics.count(metrics.CLAIMS, self._leg.channel.name, self._leg.provider, n=len(claims))
+        metrics.count(metrics.POSSIBLE_DUPLICATES, self._leg.channel.name, n=sum(claim.again for claim in claims))
         notifications = {claim.notification for claim in claims}
         unknown = notifications - self._letters.keys()
         if unknown:

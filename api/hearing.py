@@ -1,12 +1,13 @@
 """The way back: receipts of all webhook calls that arrived together, in one commit, then a hint to the runs."""
 
+import time
 from collections.abc import Sequence
 
 from domain.receipts import Receipt
 from ledger.database import Database
 from ledger.grouping import Flushed, Group
-from ledger.receipts import Heard, hear
-from observe import metrics
+from ledger.receipts import Heard, hear, traceparents
+from observe import metrics, traces
 from runs import Runs
 
 _CAP = 2000  # receipts in one commit
@@ -32,18 +33,23 @@ class Hearing:
 
     async def _flush(self, calls: Sequence[Sequence[Receipt]]) -> Flushed[None]:
         receipts = [receipt for call in calls for receipt in call]
+        started = time.perf_counter()
         heard = await hear(self._db, receipts)
-        _count(receipts, heard)
+        metrics.observe(metrics.COMMIT, "receipt", seconds=time.perf_counter() - started)
+        _count(heard)
+        if traces.tracing():
+            await self._trace(receipts)
         return [None] * len(calls), self._runs.wake(heard.wake)
 
+    async def _trace(self, receipts: Sequence[Receipt]) -> None:
+        """The last span of a notification's trace: its receipt."""
+        for provider, traceparent in await traceparents(self._db, receipts):
+            with traces.start("receipt", traceparent, provider=provider):
+                pass
 
-def _count(receipts: Sequence[Receipt], heard: Heard) -> None:
-    """By provider and report as they came; what became of them is known for the group only."""
-    seen: dict[tuple[str, str], int] = {}
-    for receipt in receipts:
-        name = (receipt.provider, receipt.report.value)
-        seen[name] = seen.get(name, 0) + 1
-    for (provider, report), n in seen.items():
-        metrics.count(metrics.RECEIPTS, provider, report, "matched", n=n)
-    metrics.count(metrics.RECEIPTS, "all", "all", "repeated", n=heard.repeated)
-    metrics.count(metrics.RECEIPTS, "all", "all", "parked", n=heard.parked)
+
+def _count(heard: Heard) -> None:
+    for (provider, report, result), n in heard.results.items():
+        metrics.count(metrics.RECEIPTS, provider, report, result, n=n)
+    for provider, seconds in heard.delays:
+        metrics.observe(metrics.RECEIPT_DELAY, provider, seconds=max(0.0, seconds))

@@ -55,7 +55,9 @@ class Lanes:
             started = time.perf_counter()
             flush = await self._intake.accept(group)
             metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
-            metrics.observe(metrics.FLUSH_SIZE, lane.value, seconds=len(group))
+        metrics.child(metrics.FLUSH_SIZE, lane.value).observe(len(group))
+        metrics.count(metrics.ACCEPTED, lane.value, n=sum(_is_new(verdict) for verdict in flush.verdicts))
+        metrics.LANE_DEPTH.labels(lane.value).set(self._lanes[lane].depth)
         return flush.verdicts, self._start(flush, span.traceparent)
 
     async def _start(self, flush: Flush, traceparent: str | None) -> None:
@@ -68,3 +70,7 @@ class Lanes:
                     await self._runs.start(batch.run, start_at=batch.start_at)
         except (TemporalAway, TimeoutError) as error:
             log.warning("lane.start_failed", batch=batch.run.batch, error=type(error).__name__)
+
+
+def _is_new(verdict: Accepted | Refused) -> bool:
+    return isinstance(verdict, Accepted) and not verdict.replayed

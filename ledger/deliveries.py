@@ -25,6 +25,7 @@ class Claim:
     attempt: int
     notification: UUID
     address: str
+    again: bool = False  # an earlier send may have been taken: this one is a possible duplicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ _RESUME = transition(
              AND (SELECT min(e.at) FROM delivery_event e WHERE e.batch_id = d.batch_id AND e.seq = d.seq
                      AND e.step = 'claim' AND e.key_no = d.key_no) > now() - make_interval(secs => :memory)""",
     change="""status = 'sending', attempt = attempt + 1, tries = tries + 1, claimed_by = :me, claimed_at = now()""",
-    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address FROM moved",
+    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address, false AS again FROM moved",
 )
 
 _CLAIM = transition(
@@ -83,7 +84,8 @@ _CLAIM = transition(
               claimed_by = :me, claimed_at = now(), reason = NULL,
               possible_duplicates = possible_duplicates + (doubts > 0)::int""",
     pick="LIMIT :chunk SKIP LOCKED",
-    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address FROM moved ORDER BY seq",
+    returning="""SELECT batch_id, seq, key_no, attempt, notification_id, address, doubts > 0 AS again
+                   FROM moved ORDER BY seq""",
 )
 
 _LETTERS = """
@@ -230,4 +232,4 @@ def _status(value: str) -> Status:
 
 def _claim(row: Any) -> Claim:
     key = SendKey(DeliveryId(row.batch_id, row.seq), row.key_no)
-    return Claim(key, row.attempt, row.notification_id, row.address)
+    return Claim(key, row.attempt, row.notification_id, row.address, row.again)

@@ -1,7 +1,8 @@
 """Receipts: committed together, idempotent by event id, guarded by send key, parked while their send is unknown."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,18 @@ from ledger.transition import transition
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a group of receipts did. `wake`: the runs that wait for such news, as (batch, channel)."""
+    """What a group of receipts did.
+
+    `wake`: the runs that wait for such news, as (batch, channel). `results`: how many of which provider and report were
+    matched, repeated or parked.
+    """
 
     wake: tuple[tuple[UUID, str], ...]
     moved: int
     repeated: int
     parked: int
+    results: Mapping[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
+    delays: tuple[tuple[str, float], ...] = ()  # provider, and seconds from its yes to its report
 
 
 # A receipt names its delivery by our key or delivery id. `matched` is decided before the insert: a row that is parked
@@ -85,6 +92,8 @@ late AS (
     returning="""
 SELECT (SELECT count(*) FROM moved) AS moved,
        (SELECT count(*) FROM moved WHERE old = 'dead') AS risen,
+       (SELECT array_agg(provider) FROM moved WHERE sent_at IS NOT NULL) AS reporters,
+       (SELECT array_agg(extract(epoch FROM now() - sent_at)::float8) FROM moved WHERE sent_at IS NOT NULL) AS delays,
        (SELECT array_agg(batch_id) FROM counted WHERE disarmed OR reopens) AS batches,
        (SELECT array_agg(channel) FROM counted WHERE disarmed OR reopens) AS channels
 """,
@@ -117,6 +126,14 @@ SELECT DISTINCT p.provider, p.message_id FROM receipt p
  WHERE NOT p.matched LIMIT 1000
 """
 
+_TRACED = """
+SELECT g.provider, n.traceparent
+  FROM unnest(CAST(:provider AS text[]), CAST(:batch AS uuid[]), CAST(:seq AS int[])) AS g(provider, batch_id, seq)
+  JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
+  JOIN notification n ON n.id = d.notification_id
+ WHERE n.traceparent IS NOT NULL
+"""
+
 _BY_NOTIFICATION = """
 SELECT n.id, d.channel, min(d.seq) AS seq, min(d.batch_id::text)::uuid AS batch_id
   FROM notification n
@@ -136,15 +153,16 @@ async def hear(db: Database, receipts: Sequence[Receipt]) -> Heard:
             fresh = await execute(connection, _KEEP, _columns(receipts, named))
             matched = [row for row in fresh if row.matched]
             parked = [(row.provider, row.message_id) for row in fresh if not row.matched and row.message_id]
-            moved, wake = await _apply(connection, matched)
+            applied = await _apply(connection, matched)
             unmatched = len(fresh) - len(matched)
-            return Heard(wake, moved, len(receipts) - len(fresh), unmatched), parked
+            results = _results(receipts, fresh)
+            return replace(applied, repeated=len(receipts) - len(fresh), parked=unmatched, results=results), parked
 
     heard, parked = await repeated(once)
     if not parked:
         return heard
     late = await match(db, parked)
-    return Heard(heard.wake + late.wake, heard.moved + late.moved, heard.repeated, heard.parked - late.moved)
+    return replace(heard, wake=heard.wake + late.wake, moved=heard.moved + late.moved, parked=heard.parked - late.moved)
 
 
 async def match(db: Database, sends: Sequence[tuple[str, str]]) -> Heard:
@@ -153,8 +171,7 @@ async def match(db: Database, sends: Sequence[tuple[str, str]]) -> Heard:
     async def once() -> Heard:
         async with db.begin() as connection:
             values = {"provider": [s[0] for s in sends], "message_id": [s[1] for s in sends]}
-            moved, wake = await _apply(connection, await execute(connection, _MATCH, values))
-            return Heard(wake, moved, 0, 0)
+            return await _apply(connection, await execute(connection, _MATCH, values))
 
     return await repeated(once)
 
@@ -165,9 +182,31 @@ async def match_parked(db: Database) -> Heard:
     return await match(db, found) if found else Heard((), 0, 0, 0)
 
 
-async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[int, tuple[tuple[UUID, str], ...]]:
+async def traceparents(db: Database, receipts: Sequence[Receipt]) -> list[tuple[str, str]]:
+    """Provider and traceparent for each of these receipts whose notification is traced."""
+    named = [(r.provider, r.key.delivery if r.key else r.delivery) for r in receipts]
+    keys = [(provider, delivery) for provider, delivery in named if delivery]
+    rows = await db.run(
+        _TRACED,
+        provider=[provider for provider, _ in keys],
+        batch=[delivery.batch for _, delivery in keys],
+        seq=[delivery.seq for _, delivery in keys],
+    )
+    return [(row.provider, row.traceparent) for row in rows]
+
+
+def _results(receipts: Sequence[Receipt], fresh: Sequence[Any]) -> Counter[tuple[str, str, str]]:
+    found = Counter((row.provider, row.report, "matched" if row.matched else "parked") for row in fresh)
+    came = Counter((receipt.provider, receipt.report.value) for receipt in receipts)
+    for provider, report in came:
+        known = found[provider, report, "matched"] + found[provider, report, "parked"]
+        found[provider, report, "repeated"] = came[provider, report] - known
+    return found
+
+
+async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
     if not rows:
-        return 0, ()
+        return Heard((), 0, 0, 0)
     values = {
         "batch": [row.batch_id for row in rows],
         "seq": [row.seq for row in rows],
@@ -180,7 +219,9 @@ async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[int,
     done = (await execute(connection, _APPLY, values))[0]
     if done.risen:
         await execute(connection, _UNBURY, {"batch": values["batch"], "seq": values["seq"]})
-    return done.moved, tuple(zip(done.batches or (), done.channels or (), strict=True))
+    wake = tuple(zip(done.batches or (), done.channels or (), strict=True))
+    delays = tuple(zip(done.reporters or (), done.delays or (), strict=True))
+    return Heard(wake, done.moved, 0, 0, delays=delays)
 
 
 async def _by_notification(db: Database, receipts: Sequence[Receipt]) -> dict[tuple[UUID, str], DeliveryId]:

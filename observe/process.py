@@ -1,6 +1,11 @@
-"""What every long-lived process of ours does to its interpreter once it is up."""
+"""How every long-lived process of ours runs its interpreter."""
 
+import asyncio
 import gc
+from collections.abc import Coroutine
+from typing import Any
+
+import uvloop
 
 
 def calm_gc() -> None:
@@ -8,3 +13,9 @@ def calm_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a process's main coroutine on uvloop: the same work for less."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)

@@ -1,19 +1,15 @@
 """Fixtures of the provider tests: one sandbox a test process, providers pointed at it."""
 
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
-from vendor_side import Sandbox, clarion_variables, running_sandbox
+from vendor_side import Make, OneAnswer, Sandbox, clarion_variables, running_sandbox
 
 from providers.base import Provider
 from providers.registry import provider_classes
-
-Make = Callable[..., Provider]
 
 
 @pytest.fixture(scope="session")
@@ -61,29 +57,6 @@ def closed_port() -> int:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         return door.getsockname()[1]
-
-
-@dataclass
-class OneAnswer:
-    """An HTTP server that gives one answer to everything, and keeps what it was sent."""
-
-    runners: list[web.AppRunner] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-
-    async def __call__(self, status: int, body: bytes, headers: dict[str, str]) -> str:
-        """Start it; returns its URL."""
-
-        async def answer(request: web.Request) -> web.Response:
-            self.bodies.append(await request.read())
-            return web.Response(status=status, body=body, headers=headers)
-
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app)
-        self.runners.append(runner)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
 @pytest_asyncio.fixture

@@ -11,8 +11,7 @@ from urllib.parse import parse_qs
 import aiohttp
 import pytest
 from aiobotocore.session import get_session
-from conftest import Make, OneAnswer
-from vendor_side import MAIL, PHONE, TEXT, message
+from vendor_side import MAIL, PHONE, TEXT, Make, OneAnswer, message
 
 from domain.messages import Sender
 from domain.outcomes import Outcome

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Make
-from vendor_side import TEXT, TRACEPARENT, VENDORS, Sandbox, Vendor, message
+from vendor_side import TEXT, TRACEPARENT, VENDORS, Make, Sandbox, Vendor, message
 
 from domain.outcomes import Answer, Outcome
 from providers.base import Provider

@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from conftest import Make, OneAnswer
-from vendor_side import TOKEN, Sandbox, message
+from vendor_side import TOKEN, Make, OneAnswer, Sandbox, message
 
 from domain.messages import Content
 from domain.outcomes import Outcome

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from conftest import OneAnswer
+from vendor_side import OneAnswer
 from yarl import URL
 
 from domain.outcomes import Answer, Outcome

@@ -9,10 +9,9 @@ import orjson
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from conftest import Make
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from vendor_side import VENDORS, Sandbox, Vendor, message
+from vendor_side import VENDORS, Make, Sandbox, Vendor, message
 
 from domain.receipts import Receipt, Report
 from providers.base import Call, Forged, Malformed, Provider

@@ -6,11 +6,10 @@ from contextlib import suppress
 
 import orjson
 import pytest
-from conftest import Make, OneAnswer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signing import SendGridSigner
-from vendor_side import MAIL, Sandbox, message
+from vendor_side import MAIL, Make, OneAnswer, Sandbox, message
 
 from domain.messages import Content, Sender
 from domain.outcomes import Outcome

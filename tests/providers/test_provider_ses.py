@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 import pytest_asyncio
-from conftest import Make, OneAnswer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signing import TOPIC, SnsSigner
-from vendor_side import MAIL, message
+from vendor_side import MAIL, Make, OneAnswer, message
 
 from domain.messages import Content, Sender
 from domain.receipts import Report

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import Make
-from vendor_side import MAIL, TEXT, Sandbox, message
+from vendor_side import MAIL, TEXT, Make, Sandbox, message
 
 from domain.messages import Content, Sender
 from domain.outcomes import Answer, Outcome

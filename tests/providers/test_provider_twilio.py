@@ -4,9 +4,8 @@ from urllib.parse import parse_qs
 
 import orjson
 import pytest
-from conftest import Make, OneAnswer
 from signing import twilio_call
-from vendor_side import PHONE, TEXT, message
+from vendor_side import PHONE, TEXT, Make, OneAnswer, message
 
 from domain.messages import Sender
 from domain.outcomes import Outcome

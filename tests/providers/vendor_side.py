@@ -5,18 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 
 from domain.ids import DeliveryId, SendKey, new_id
 from domain.messages import Content, Message, Sender
 from domain.outcomes import Outcome
 from domain.priorities import Priority
+from providers.base import Provider
 from sandbox.credentials import load_or_create
 
 TEXT = "Your code is 493817, dear Ada."
@@ -146,3 +148,29 @@ def message(address: str, **changes: Any) -> Message:
 def clarion_variables() -> list[str]:
     """The settings that happen to be set here: tests start without them."""
     return [name for name in os.environ if name.startswith("CLARION_")]
+
+
+Make = Callable[..., Provider]  # the fixture `make`
+
+
+@dataclass
+class OneAnswer:
+    """An HTTP server that gives one answer to everything, and keeps what it was sent."""
+
+    runners: list[web.AppRunner] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    async def __call__(self, status: int, body: bytes, headers: dict[str, str]) -> str:
+        """Start it; returns its URL."""
+
+        async def answer(request: web.Request) -> web.Response:
+            self.bodies.append(await request.read())
+            return web.Response(status=status, body=body, headers=headers)
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app)
+        self.runners.append(runner)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +79,9 @@ class Stage:
                     AND d.status IN ('sent', 'in_doubt'))"""
         )
         assert not wrong
+
+
+SetStage = Callable[..., Awaitable[Stage]]  # the fixture `set_stage`: takes changes to the settings
 
 
 @asynccontextmanager

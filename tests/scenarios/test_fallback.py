@@ -4,8 +4,7 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from conftest import SetStage
-from stage import Stage
+from stage import SetStage, Stage
 
 
 def _delivery(status: dict[str, Any], channel: str = "email") -> dict[str, Any]:

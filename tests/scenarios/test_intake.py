@@ -2,8 +2,7 @@
 
 import asyncio
 
-from conftest import SetStage
-from stage import Stage
+from stage import SetStage, Stage
 
 
 async def test_poison_and_one_key_among_two_hundred(stage: Stage) -> None:

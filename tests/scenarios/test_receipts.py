@@ -9,8 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from conftest import SetStage
-from stage import Stage
+from stage import SetStage, Stage
 
 
 async def _callback(stage: Stage, body: Any, secret: str | None = None) -> int:
