@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
+from kept_histories import kept
 from script import at_work, played, stands, started
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
@@ -44,6 +45,8 @@ async def test_it_goes_on_as_a_new_run_that_looks_first(impatient: Client) -> No
         for channel, states in script.looks.items():
             states[0] = DONE
             await latest.signal("wake", [channel])
+        told = impatient.get_workflow_handle(run.id, run_id=first)
+        await kept("continued", await told.fetch_history())
         assert await run.result() == {"email": {"delivered": 1}, "sms": {"delivered": 1}}
 
 
