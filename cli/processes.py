@@ -45,11 +45,12 @@ def api(
 ) -> None:
     """Run one API process. Start as many as you like on one database."""
     from api.server import serve
+    from observe.process import run
     from settings import Settings
 
     settings = _process("api", Settings.load())
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    asyncio.run(serve(settings.model_copy(update=changed), metrics_port=metrics_port))
+    run(serve(settings.model_copy(update=changed), metrics_port=metrics_port))
 
 
 def worker(
@@ -62,10 +63,11 @@ def worker(
 
     At SIGTERM it finishes what it has claimed.
     """
+    from observe.process import run
     from workers.worker import serve_queues
 
     settings = _process("worker", here.operator_settings())
-    asyncio.run(serve_queues(settings, queues, metrics_port=metrics_port))
+    run(serve_queues(settings, queues, metrics_port=metrics_port))
 
 
 def migrate() -> None:

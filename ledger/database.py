@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Executable, Row, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -73,7 +74,7 @@ async def execute(
     connection: AsyncConnection, statement: str | Executable, values: Mapping[str, Any]
 ) -> Sequence[Row[Any]]:
     """The rows a statement returns; none for one that returns nothing."""
-    result = await connection.execute(text(statement) if isinstance(statement, str) else statement, dict(values))
+    result = await connection.execute(_text(statement) if isinstance(statement, str) else statement, dict(values))
     return result.all() if result.returns_rows else ()
 
 
@@ -87,6 +88,12 @@ async def repeated(transaction: Callable[[], Awaitable[_T]]) -> _T:
                 raise
             log.info("ledger.repeat", sqlstate=sqlstate(error), try_=n)
     return await transaction()
+
+
+@cache
+def _text(statement: str) -> TextClause:
+    """Parsed once: our statements are constants, and some are long."""
+    return text(statement)
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from domain.deliveries import TERMINAL, Status
 from domain.ids import new_id
 from domain.priorities import Priority, delivery_queue, workflow_queue
 from domain.runs import DELIVER, DISCARD, RETRY, SETTLE, WORKFLOW, Delivery, Look, Order, Part, Run, State, run_id
-from workers.worker import _RUNNER
 from workflows.batch import BatchWorkflow
+
+# Stricter than production: whatever is not deterministic raises here.
+_RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("domain", "workflows")
+)
 
 Handle = WorkflowHandle[BatchWorkflow, dict[str, dict[str, int]]]
 
