@@ -132,11 +132,12 @@ async def run(
     rate: float | None = None,
     accepted_ids: Path | None = None,
     keep_going: bool = False,
+    stop: asyncio.Event | None = None,
 ) -> Result:
     """Drive the load. Closed loop without `rate`; with it open loop: latency counts from the planned time.
 
     `accepted_ids`: a file that gets `{n} {id}` for every 202, flushed line by line, so that a crash of ours loses none.
-    `keep_going`: a broken connection is opened again, and its request not repeated.
+    `keep_going`: a broken connection is opened again, and its request not repeated. `stop` ends the load early.
     """
     result, numbers = Result(), iter(range(count if count is not None else 10**9))
     started = time.perf_counter()
@@ -149,7 +150,7 @@ async def run(
             connection: Connection | None = None
             for n in numbers:
                 planned = started + n / rate if rate else time.perf_counter()
-                if planned >= end or time.perf_counter() >= end:
+                if planned >= end or time.perf_counter() >= end or (stop and stop.is_set()):
                     break
                 if rate and (ahead := planned - time.perf_counter()) > 0:
                     await asyncio.sleep(ahead)

@@ -1,5 +1,5 @@
 """Fixtures of the scenarios."""
 
-from stage_fixtures import SetStage, _sandbox, set_stage, stage, vendors
+from stage_fixtures import _sandbox, set_stage, stage, vendors
 
-__all__ = ["SetStage", "_sandbox", "set_stage", "stage", "vendors"]
+__all__ = ["_sandbox", "set_stage", "stage", "vendors"]

@@ -1,6 +1,6 @@
 """Fixtures for who needs all of Clarion: vendors of this test process, and a stage with the settings a test wants."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from stage import Stage, staged
+from stage import SetStage, Stage, staged
 from vendor_side import Sandbox, clarion_variables, running_sandbox
 
 from settings import Settings
-
-SetStage = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture(scope="session")
