@@ -83,7 +83,7 @@ async def gone(pids: Sequence[int], *, within: float = 10.0) -> list[int]:
 async def eventually(holds: Callable[[], bool], *, within: float = 20.0) -> None:
     """Wait until it holds. Raises TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
-        while not holds():  # noqa: ASYNC110 (other processes have no events)
+        while not holds():
             await asyncio.sleep(0.02)
 
 
