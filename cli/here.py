@@ -4,7 +4,6 @@ Client commands ask here and not in `settings`, whose imports would cost them ha
 """
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,6 @@ def _url_of_stack() -> str | None:
     return f"http://{f'[{host}]' if ':' in host else host}:{stack['CLARION_PORT']}"
 
 
-@cache
 def _dotenv() -> dict[str, str | None]:
     if not Path(".env").is_file():
         return {}

@@ -71,7 +71,8 @@ def _usage(error: TyperException) -> str:
     """What is wrong with the arguments, and where the right ones are described."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "clarion"
-    return f"{command}: {error.format_message().strip().rstrip('.')}. See `{command} --help`."
+    message = error.format_message().strip()
+    return f"{command}: {message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
 
 
 def _told(line: str, code: int) -> int:

@@ -16,9 +16,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Your own name for this pe
 def put(
     id: Id,
     *,
-    email: Annotated[str | None, typer.Option(metavar="ADDRESS")] = None,
+    email: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where emails go.")] = None,
     phone: Annotated[str | None, typer.Option(metavar="NUMBER", help="E.164, such as +14155550100.")] = None,
-    push_token: Annotated[str | None, typer.Option(metavar="TOKEN")] = None,
+    push_token: Annotated[str | None, typer.Option(metavar="TOKEN", help="Of an app on a device.")] = None,
     address: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=ADDRESS", help="For a channel added later. Repeatable.")
     ] = None,

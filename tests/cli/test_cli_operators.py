@@ -1,0 +1,158 @@
+"""`clarion tenants`, `keys`, `doctor` and `providers`: they ask the servers themselves."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from cli_side import CommandLine
+from servers import Servers
+from stage import Stage
+
+from ledger import keys
+from ledger.database import Database
+from ledger.keys import Role
+from workers.embedded.record import Record
+
+
+@pytest.fixture
+def operator(database_url: str, tmp_path: Path) -> CommandLine:
+    """`clarion` for an empty, migrated database."""
+    return CommandLine(tmp_path, {"CLARION_DATABASE_URL": database_url})
+
+
+async def test_tenants_are_made_and_listed(operator: CommandLine) -> None:
+    made = await operator(
+        *("tenants", "create", "acme", "--name", "Acme Inc.", "--email-from", "Hi@acme.example", "--json")
+    )
+    assert made.code == 0, made.err
+    assert (made.json["id"], made.json["email_from"]) == ("acme", "Hi@acme.example")
+    [listed] = (await operator("tenants", "list", "--json")).json
+    assert listed == made.json
+    again = await operator("tenants", "create", "acme")
+    assert (again.code, again.err.count("\n")) == (1, 1)
+    wrong = await operator("tenants", "create", "Acme!")
+    assert (wrong.code, wrong.err) == (2, "A tenant's id is 1 to 40 of a-z, 0-9 and -, and does not start with -.\n")
+
+
+async def test_a_key_is_shown_once_works_and_can_be_revoked(operator: CommandLine, database_url: str) -> None:
+    await operator("tenants", "create", "acme")
+    made = await operator("keys", "create", "acme", "--role", "send")
+    assert made.code == 0, made.err
+    text = made.out.strip()
+    db = Database(database_url, pool_size=1)
+    try:
+        principal = await keys.authenticate(db, text)
+        assert principal is not None
+        assert (principal.tenant, principal.role) == ("acme", Role.SEND)
+        listed = await operator("keys", "list")
+        assert "in force" in listed.out
+        assert text not in listed.out
+        assert (await operator("keys", "revoke", text)).code == 0
+        assert await keys.authenticate(db, text) is None
+    finally:
+        await db.close()
+    again = await operator("keys", "revoke", text)
+    assert again.code == 1
+    assert text not in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nobody", "--role", "send"), "There is no tenant 'nobody'."),
+        (("acme", "--role", "boss"), "there are send, read, admin, operator"),
+        (("acme", "--role", "operator"), "An operator's key belongs to no tenant"),
+        (("--role", "read"), "any other key needs one"),
+    ],
+)
+async def test_a_key_nobody_could_use_is_refused(operator: CommandLine, words: tuple[str, ...], said: str) -> None:
+    result = await operator("keys", "create", *words)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
+
+
+async def test_a_database_that_is_not_prepared_or_not_there_is_one_line(alone: CommandLine, servers: Servers) -> None:
+    empty = await alone.knowing(CLARION_DATABASE_URL=servers.database_url)("tenants", "list")
+    assert (empty.code, empty.err) == (1, "The database has not this version's shape: run `clarion migrate`.\n")
+    away = await alone.knowing(CLARION_DATABASE_URL="postgresql://x:y@127.0.0.1:1/z")("tenants", "list")
+    assert (away.code, away.err.count("\n")) == (1, 1)
+    unknown = await alone("tenants", "list")
+    assert unknown.code == 2
+    assert unknown.err.startswith("CLARION_DATABASE_URL is not set")
+
+
+async def test_a_stack_that_runs_here_is_found(alone: CommandLine, stage: Stage, database_url: str) -> None:
+    host, _, port = stage.url.removeprefix("http://").partition(":")
+    (alone.folder / ".clarion").mkdir()
+    record = {"CLARION_DATABASE_URL": database_url, "CLARION_HOST": host, "CLARION_PORT": port}
+    Record(alone.folder / ".clarion").publish(record)
+    assert (await alone.process("list")).code == 0
+    assert [each["id"] for each in (await alone.process("tenants", "list", "--json")).json] == ["dev"]
+    other = await alone.knowing(CLARION_DATABASE_URL="postgresql://x:y@127.0.0.1:1/z")("tenants", "list")
+    assert other.code == 1
+
+
+async def test_the_doctor_finds_a_healthy_stack_healthy(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:
+    result = await alone.knowing(**whereabouts).process("doctor", "--json")
+    assert result.code == 0, result.out
+    states = {finding["part"]: finding["state"] for finding in result.json}
+    parts = {"settings", "PostgreSQL", "database", "durability", "Redis", "Temporal", "namespace", "search attributes"}
+    parts |= {"schedules", "workers", "API", "channel email", "channel sms", "channel push"}
+    assert states == dict.fromkeys(parts, "ok")
+
+
+async def test_the_doctor_names_every_part_that_is_away(alone: CommandLine) -> None:
+    nowhere = alone.knowing(
+        CLARION_DATABASE_URL="postgresql://x:y@127.0.0.1:1/z",
+        CLARION_REDIS_URL="redis://127.0.0.1:1/0",
+        CLARION_TEMPORAL_ADDRESS="127.0.0.1:1",
+        CLARION_URL="http://127.0.0.1:1",
+    )
+    result = await nowhere.process("doctor", "--json")
+    assert result.code == 1
+    wrong = {finding["part"]: finding["todo"] for finding in result.json if finding["state"] == "wrong"}
+    assert wrong.keys() >= {"PostgreSQL", "Redis", "Temporal", "API", "channel email"}
+    assert all(wrong.values())
+
+
+async def test_the_doctor_sees_what_is_not_prepared(
+    alone: CommandLine, whereabouts: Mapping[str, str], servers: Servers
+) -> None:
+    settings = {**whereabouts} | {
+        "CLARION_DATABASE_URL": servers.database_url,
+        "CLARION_TEMPORAL_NAMESPACE": "no-such-namespace",
+    }
+    result = await alone.knowing(**settings).process("doctor", "--json")
+    todo = {finding["part"]: finding["todo"] for finding in result.json if finding["state"] == "wrong"}
+    assert todo == {"database": "Run `clarion migrate`.", "namespace": "Run `clarion migrate`."}
+
+
+async def test_the_doctor_asks_vendors_about_credentials(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:
+    clarion = alone.knowing(**whereabouts)
+    every = await clarion.process("doctor", "--provider", "all", "--json")
+    assert every.code == 0, every.out
+    assert {finding["part"] for finding in every.json} == {"sendgrid", "ses", "smtp", "twilio", "sns", "fcm"}
+    wrong = await clarion.knowing(CLARION_SENDGRID_API_KEY="SG.wrong").process("doctor", "--provider", "sendgrid")
+    assert wrong.code == 1
+    assert "CLARION_SENDGRID_API_KEY" in wrong.out
+    unknown = await clarion.process("doctor", "--provider", "pigeon")
+    assert unknown.code == 2
+    assert "there are fcm, sendgrid" in unknown.err
+
+
+async def test_the_doctor_says_what_a_wrong_setting_is(alone: CommandLine) -> None:
+    result = await alone.knowing(CLARION_CHANNELS=json.dumps({"fax": {}})).process("doctor")
+    assert result.code == 1
+    assert "CLARION_CHANNELS: no channel 'fax'" in result.out
+
+
+async def test_providers_say_what_they_lack(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:
+    ready = (await alone.knowing(**whereabouts).process("providers", "--channel", "email", "--json")).json
+    assert [(one["provider"], one["place"], one["missing"]) for one in ready] == [
+        ("sendgrid", 1, None),
+        ("ses", 2, None),
+        ("smtp", 3, None),
+    ]
+    lacking = await alone.process("providers")
+    assert "CLARION_TWILIO_ACCOUNT_SID" in lacking.out
