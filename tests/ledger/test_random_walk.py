@@ -257,6 +257,7 @@ class Walk:
             assert row.doubts >= 0
 
 
+@pytest.mark.timeout(600)  # a walk that fails is made short before it is shown
 @pytest.mark.parametrize("name", CHANNELS)
 @settings(
     max_examples=25,
@@ -272,7 +273,7 @@ async def test_postgresql_and_the_model_agree_on_any_walk(
     for step, *arguments in steps:
         await getattr(walk, step)(*arguments)
         await walk.agrees()
-        await all_is_true(db, walk.batch)
+    await all_is_true(db, walk.batch)
 
 
 def test_a_send_key_names_its_delivery() -> None:
