@@ -43,9 +43,9 @@ def demo(
     _forget_settings(folder)
     try:
         status = asyncio.run(_shown(folder, log, verbose=verbose, as_json=as_json))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C before there was a stage to stop, and after
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        raise KeyboardInterrupt from None
     except Failure as failure:
         raise Failure(
             f"{str(failure).rstrip('.')}. What every part wrote is in {log}", exit_code=failure.exit_code
@@ -80,7 +80,6 @@ async def _shown(folder: Path, log: Path, *, verbose: bool, as_json: bool) -> di
             output.document(status)
         else:
             _tell(status)
-        stage.says("Stopping everything")
     return status
 
 

@@ -5,7 +5,19 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli import dead_letters, demo, keys, notifications, processes, providers, recipients, sending, tailing, tenants
+from cli import (
+    dead_letters,
+    demo,
+    keys,
+    notifications,
+    processes,
+    providers,
+    recipients,
+    sending,
+    status,
+    tailing,
+    tenants,
+)
 from cli.doctor.command import doctor
 from cli.errors import INTERRUPTED, Failure
 
@@ -29,7 +41,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 processes.add_to(app)
-for command in (sending.send, notifications.status):
+for command in (sending.send, status.status):
     app.command()(command)
 app.command("list")(notifications.list_)
 for command in (tailing.tail, notifications.cancel):

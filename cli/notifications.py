@@ -1,4 +1,4 @@
-"""Commands about notifications that were sent: status, list, cancel, metrics."""
+"""Commands about notifications that were sent: list, cancel, metrics."""
 
 from typing import Annotated, Any
 
@@ -7,84 +7,6 @@ import typer
 from cli import moments, options, output
 from cli.client import Api, segment
 from cli.errors import FAILED
-from cli.timeline import told
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="The notification's id, as `clarion send` prints it.")]
-
-
-def status(
-    id: Id,
-    *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it live until it has ended.")] = False,
-    events: Annotated[bool, typer.Option("--events", "-e", help="With the history of each delivery.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="All deliveries, not only the first 100.")] = False,
-    url: options.Url = None,
-    as_json: options.Json = False,
-) -> None:
-    """Show where a notification stands. With --watch, exit code 1 unless it ends COMPLETED.
-
-    \b
-    Examples:
-      clarion status 01890a5d-ac96-774b-bcce-b302099a8057
-      clarion status 01890a5d-ac96-774b-bcce-b302099a8057 --watch
-      clarion status 01890a5d-ac96-774b-bcce-b302099a8057 --events --json | jq .deliveries
-    """
-    with Api.found(url) as api:
-        if watch:
-            from cli.watching import watch as watch_it
-
-            if watch_it(api, id, as_json=as_json)["status"] != "COMPLETED":
-                raise typer.Exit(FAILED)
-            return
-        found = _whole(api, id, events=events, every=every)
-    if as_json:
-        output.document(found)
-    elif output.on_terminal():
-        from cli.picture import show
-
-        show(found, events=events)
-    else:
-        _print(found, events=events)
-    if found["page"]["has_more"]:
-        shown, there = len(found["deliveries"]), sum(found["counts"].values())
-        output.note(f"The first {shown} of {there} deliveries; --all shows all.")
-
-
-def _whole(api: Api, id: str, *, events: bool, every: bool) -> dict[str, Any]:
-    """The status with its first page of deliveries, or all of them."""
-    path, expand = f"/status/{segment(id)}", "events" if events else None
-    found = api.get(path, expand=expand)
-    while every and found["page"]["has_more"]:
-        more = api.get(path, expand=expand, cursor=found["page"]["next"])
-        found["deliveries"] += more["deliveries"]
-        found["page"] = more["page"]
-    return found
-
-
-def _print(found: dict[str, Any], *, events: bool) -> None:
-    output.pairs(
-        {
-            "notification": found["notification_id"],
-            "status": found["status"],
-            "channels": _joined(found["channel_statuses"]),
-            "priority": found["priority"],
-            "created": found["created_at"],
-            "send at": found["send_at"],
-            "expires": found["expires_at"],
-            "workflows": " ".join(found["workflow_ids"]),
-        }
-    )
-    output.say("")
-    if events:
-        for line in told(found):
-            output.say(line)
-        return
-    columns = ("delivery", "channel", "recipient", "status", "provider", "attempts", "reason")
-    rows = [
-        (d["id"], d["channel"], d["recipient_id"], d["status"], d["provider"], str(d["attempts"]), d["reason"])
-        for d in found["deliveries"]
-    ]
-    output.table(columns, rows, none="No deliveries.")
 
 
 def list_(
@@ -123,7 +45,7 @@ def list_(
         output.note(f"There may be more: --limit {limit * 5}, or --cursor {following}")
 
 
-def cancel(id: Id, *, url: options.Url = None, as_json: options.Json = False) -> None:
+def cancel(id: options.Id, *, url: options.Url = None, as_json: options.Json = False) -> None:
     """Cancel what has not been sent yet. Exit code 1 when it was too late for all of it.
 
     A delivery is either cancelled or sent, never both.
@@ -162,9 +84,6 @@ def when(text: str) -> str:
 
 
 def channels(one: dict[str, Any]) -> str:
-    """Each channel with its status."""
-    return _joined(one["channel_statuses"])
-
-
-def _joined(statuses: dict[str, str]) -> str:
+    """Each channel of a notification with its status."""
+    statuses: dict[str, str] = one["channel_statuses"]
     return ", ".join(f"{name} {status}" for name, status in statuses.items())

@@ -6,6 +6,7 @@ import typer
 
 from cli import moments
 
+Id = Annotated[str, typer.Argument(metavar="ID", help="The notification's id, as `clarion send` prints it.")]
 Url = Annotated[
     str | None,
     typer.Option(

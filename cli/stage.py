@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,23 +26,29 @@ class Stage:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[tuple[str, str]]:
-        """The URLs of the API and of the vendors, while everything runs. Raises Failure when a part fails."""
+        """The URLs of the API and of the vendors, while everything runs. Raises Failure when a part fails.
+
+        Ctrl-C and SIGTERM cancel the task and stop everything; once that has begun, they end it at once.
+        """
         from settings import Settings
         from workers.embedded.errors import StackError
-        from workers.embedded.stack import running
+        from workers.embedded.programs import Programs
+        from workers.embedded.stack import Stack
 
         settings = Settings.load().model_copy(update={"data_dir": self._data_dir})
-        task = asyncio.current_task()
-        if task:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        stack = Stack(settings, free_ports=True, sink=self._take, commands=Programs())
+        interrupt = _Interrupt(stack.kill)
         self._show_spinner()
         try:
             self.says("Starting PostgreSQL, Valkey, Temporal, the vendors, the API and the workers")
-            async with running(settings, free_ports=True, sink=self._take) as stack:
-                yield stack.addresses.api, stack.addresses.sandbox
+            await stack.start()
+            yield stack.addresses.api, stack.addresses.sandbox
         except StackError as error:
             raise Failure(str(error), exit_code=error.exit_code) from None
         finally:
+            interrupt.now_at_once()
+            self.says("Stopping everything")
+            await stack.stop()
             if self._spinner:
                 self._spinner.stop()
 
@@ -66,3 +72,23 @@ class Stage:
 
             self._spinner = Console(stderr=True, highlight=False).status("")
             self._spinner.start()
+
+
+class _Interrupt:
+    """Ctrl-C and SIGTERM: the first cancels the task that made this object; after `now_at_once` they call `kill`."""
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self._task, self._kill, self._at_once = asyncio.current_task(), kill, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._take)
+
+    def now_at_once(self) -> None:
+        """It is stopping already."""
+        self._at_once = True
+
+    def _take(self) -> None:
+        if self._at_once or not self._task:
+            self._kill()
+        else:
+            self._at_once = True
+            self._task.cancel()

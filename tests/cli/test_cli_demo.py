@@ -48,4 +48,5 @@ async def test_ctrl_c_stops_it_cleanly(demo: CommandLine) -> None:
         assert said
     result = await demo.interrupted(running)
     assert result.code == 130, result.err
+    assert "Traceback" not in result.err
     assert list((demo.folder / "tmp").glob("clarion-demo-*")) == []
