@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cli_side import CommandLine
@@ -12,6 +13,8 @@ from stage import Stage
 from ledger import keys
 from ledger.database import Database
 from ledger.keys import Role
+from runs import connect
+from runs.prepare import prepare
 from workers.embedded.record import Record
 
 
@@ -126,6 +129,17 @@ async def test_the_doctor_sees_what_is_not_prepared(
     result = await alone.knowing(**settings).process("doctor", "--json")
     todo = {finding["part"]: finding["todo"] for finding in result.json if finding["state"] == "wrong"}
     assert todo == {"database": "Run `clarion migrate`.", "namespace": "Run `clarion migrate`."}
+
+
+async def test_the_doctor_sees_that_nobody_works(alone: CommandLine, servers: Servers) -> None:
+    namespace = f"doctor-{uuid4().hex[:8]}"
+    await prepare(await connect(servers.temporal_address, namespace, lazy=False))
+    settings = {"CLARION_TEMPORAL_ADDRESS": servers.temporal_address, "CLARION_TEMPORAL_NAMESPACE": namespace}
+    result = await alone.knowing(**settings).process("doctor", "--json")
+    states = {finding["part"]: finding["state"] for finding in result.json}
+    assert (states["search attributes"], states["schedules"], states["workers"]) == ("ok", "ok", "wrong")
+    [workers] = [finding for finding in result.json if finding["part"] == "workers"]
+    assert workers["todo"] == "`clarion worker --queues all`"
 
 
 async def test_the_doctor_asks_vendors_about_credentials(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:

@@ -1,9 +1,11 @@
 """`clarion send` and `clarion status`: what they print, for people, pipes and programs, and how they end."""
 
+import asyncio
 import json
 
 import pytest
 from cli_side import CommandLine
+from front import front_of
 from stage import Stage
 
 ESCAPE = "\x1b"
@@ -67,6 +69,21 @@ async def test_watching_as_json_and_on_a_terminal(clarion: CommandLine) -> None:
     assert shown.code == 0
     assert ESCAPE in shown.out
     assert "by fcm, vendor's id" in shown.out.rpartition("COMPLETED")[2]
+
+
+async def test_watching_goes_on_when_the_api_comes_back(clarion: CommandLine, stage: Stage) -> None:
+    await stage.vendors.rule("sendgrid", receipt={"delay": 4})
+    n = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
+    async with front_of(stage.url) as front:
+        watching = await clarion.start("status", n, "--watch", "--url", front.url)
+        await clarion.until(watching, "sent")
+        await front.go()
+        await asyncio.sleep(1)
+        await front.come()
+        printed = await clarion.until(watching, "COMPLETED")
+        _, errors = await watching.communicate()
+    assert (watching.returncode, errors) == (0, b"")
+    assert "signed receipt of sendgrid" in printed
 
 
 async def test_watching_what_fails_ends_with_1(clarion: CommandLine, stage: Stage) -> None:
