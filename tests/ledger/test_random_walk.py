@@ -34,7 +34,7 @@ def often(**times: int) -> list[str]:
 
 
 OUTCOMES = often(accepted=5, in_doubt=5, retryable=4, vendor_down=1, throttled=1, released=1, rejected=1)
-KINDS = often(deliver=9, claim=3, answer=12, receipts=4, settle=9, cancel=1, retry=4, discard=1, passes=8)
+KINDS = often(deliver=9, claim=3, answer=12, receipts=4, settle=9, cancel=2, retry=4, discard=1, passes=8)
 SECONDS = (500, 1500, 1500, 3500, 3500, 11_000)
 NUMBER = st.integers(0, 11)
 STEP = st.tuples(st.sampled_from(KINDS), NUMBER, NUMBER, NUMBER)
@@ -216,12 +216,13 @@ class Walk:
             for notification, row in zip(self.notifications, self.rows, strict=True)
         }
 
-    async def cancel(self, *_: int) -> None:
-        """The first person's notification."""
-        done = await stopping.cancel(self.db, self.tenant, self.notifications[0])
+    async def cancel(self, n: int, *_: int) -> None:
+        """One person's notification, preferably of which something may have gone out."""
+        seq = max(range(len(self.rows)), key=lambda seq: (self.rows[seq].doubts, (seq + n) % len(self.rows)))
+        done = await stopping.cancel(self.db, self.tenant, self.notifications[seq])
         assert done is not None
-        self.rows[0].cancel()
-        cancelled = [DeliveryId(self.batch, 0)] if self.rows[0].status == "cancelled" else []
+        self.rows[seq].cancel()
+        cancelled = [DeliveryId(self.batch, seq)] if self.rows[seq].status == "cancelled" else []
         assert list(done.cancelled) == cancelled
 
     async def retry(self, n: int, *_: int) -> None:
