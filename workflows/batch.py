@@ -43,6 +43,7 @@ class BatchWorkflow:
         self._run = run
         self._hints = {part.channel: 0 for part in run.parts}
         self._ended = {part.channel: False for part in run.parts}
+        self._parked = {part.channel: False for part in run.parts}  # waiting for a person
         self._states: dict[str, State] = {}
         self._looking = 0  # channels whose rows are being read or delivered
 
@@ -102,13 +103,17 @@ class BatchWorkflow:
     async def _rest(self, seen: int, channel: str, state: State) -> None:
         """Nothing is open. With dead letters, park for a person; then the run may end. Returns on news only."""
         if state.dead:
-            _show("parked")
+            self._park(channel, True)
             news = await self._news_since(seen, channel, PARKED_FOR)
-            _show("carrying")
+            self._park(channel, False)
             if news:
                 return
         self._ended[channel] = self._hints[channel] == seen
         await workflow.wait_condition(lambda: self._hints[channel] > seen)
+
+    def _park(self, channel: str, parked: bool) -> None:
+        self._parked[channel] = parked
+        _show("parked" if any(self._parked.values()) else "carrying")
 
     async def _settle(self, channel: str) -> State:
         """Local: it only reads the ledger, and a task of its own would cost Temporal more than the work."""

@@ -167,3 +167,21 @@ async def test_anybody_can_ask_how_it_stands(skipping: WorkflowEnvironment) -> N
         await run.result()
         asked = await run.query("state")
     assert asked["email"]["counts"] == {"dead": 1}
+
+
+async def test_a_run_shows_as_parked_while_any_of_its_channels_waits_for_a_person(
+    skipping: WorkflowEnvironment,
+) -> None:
+    script = played(email=[stands(dead=1), DONE], sms=[stands(dead=1)])
+    async with at_work(skipping.client, script):
+        run = await started(skipping.client, Part("email", 1, "a"), Part("sms", 1, "b"))
+        while len(script.calls) < 2:
+            await asyncio.sleep(0.01)
+        await run.signal("retry", {"channel": "email"})
+        await run.result()
+    shown = [
+        event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields["ClarionState"].data
+        for event in (await run.fetch_history()).events
+        if event.HasField("upsert_workflow_search_attributes_event_attributes")
+    ]
+    assert shown == [b'"parked"'] * 3 + [b'"carrying"']
