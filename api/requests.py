@@ -1,6 +1,7 @@
 """What `POST /notify` takes: read, checked to the last field, and turned into a submission."""
 
 import hmac
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,16 +101,13 @@ class Reader:
         """The submission in a body of `POST /notify`. Raises Invalid."""
         _refuse_nul(body)
         wanted = _validated(_NOTIFY, body)
-        fingerprint = self._fingerprint(orjson.loads(body)) if key else b""
+        fingerprint = self._fingerprint(_parsed(body)) if key else b""
         return self._submission(wanted, tenant, key, fingerprint, traceparent)
 
     def many(self, body: bytes, tenant: str, *, traceparent: str | None) -> list[Submission | Invalid]:
         """The submissions in a body of `POST /notify/batch`, each by itself. Raises Invalid for no list."""
         _refuse_nul(body)
-        try:
-            items = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise Invalid(Fault("", f"The body is not valid JSON: {error.msg}.")) from None
+        items = _parsed(body)
         if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
             raise Invalid(Fault("", f"The body must be a list of 1 to {MOST_ITEMS} notifications."))
         return [self._item(item, tenant, traceparent) for item in items]
@@ -129,8 +127,10 @@ class Reader:
         channels = self._known(wanted.channels)
         recipients = self._recipients(wanted)
         _check_times(wanted)
-        if wanted.metadata is not None and len(orjson.dumps(wanted.metadata)) > MOST_METADATA:
+        if wanted.metadata is not None and _size(wanted.metadata, "/metadata") > MOST_METADATA:
             raise Invalid(Fault("/metadata", f"At most {MOST_METADATA} bytes as JSON."))
+        if isinstance(wanted.message, MessageIn) and wanted.message.data is not None:
+            _size(wanted.message.data, "/message/data")
         return Submission(
             tenant=tenant,
             channels=channels,
@@ -207,6 +207,13 @@ def _validated(adapter: TypeAdapter[Any], body: bytes) -> Any:
         raise Invalid(*faults) from None
 
 
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(Fault("", f"The body is not valid JSON: {error.msg}.")) from None
+
+
 def _fault(error: Mapping[str, Any]) -> Fault:
     # A union names the alternative it tried (`str`, `MessageIn`): that is no part of the body.
     parts = [part for part in error["loc"] if part not in ("MessageIn", "constrained-str")]
@@ -223,6 +230,28 @@ def _content(message: str | MessageIn) -> Content:
     if not (message.text or message.html or message.title):
         raise Invalid(Fault("/message", "Needs a text, an html or a title."))
     return Content(message.text or "", message.subject, message.html, message.title, message.data or {})
+
+
+def _size(value: dict[str, Any], pointer: str) -> int:
+    """Bytes as compact JSON. Raises Invalid for numbers JSON cannot carry from one system to the next."""
+    if not _finite(value):
+        raise Invalid(Fault(pointer, "Numbers must be finite."))
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        raise Invalid(Fault(pointer, "Whole numbers must fit into 64 bits.")) from None
+
+
+def _finite(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(_finite(each) for each in value.values())
+        case list():
+            return all(_finite(each) for each in value)
+        case _:
+            return True
 
 
 def _check_times(wanted: NotifyIn) -> None:

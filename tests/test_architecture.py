@@ -28,7 +28,7 @@ MODULES = sorted(
     if file.stat().st_size
 )
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.py"))
-WORKFLOWS_MAY_IMPORT = {"asyncio", "contextlib", "dataclasses", "datetime", "temporalio", "domain"}
+WORKFLOWS_MAY_IMPORT = {"asyncio", "contextlib", "dataclasses", "typing", "datetime", "temporalio", "domain"}
 # Variables that hold the name of an activity, and what they can hold.
 NAMED_BY_VARIABLE = {"what": (RETRY, DISCARD), "chore": (SWEEP, TIDY)}
 

@@ -138,6 +138,8 @@ async def _keep_prepared(shop: Workshop) -> None:
             await _read_queues(shop)
         except (TemporalAway, LedgerUnavailable) as error:
             log.warning("worker.not_prepared", error=type(error).__name__, why=str(error))
+        except Exception as error:  # the loop has to outlive whatever it meets
+            log.exception("worker.not_prepared", error=type(error).__name__)
         await asyncio.sleep(_PREPARE_EVERY)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -148,16 +149,21 @@ class BatchWorkflow:
                 self._news(channel)
 
     @workflow.signal(description='Try dead letters again: no input for all, or {"channel": "sms", "seqs": [3, 7]}.')
-    async def retry(self, which: Which | None = None) -> None:
+    async def retry(self, which: dict[str, Any] | None = None) -> None:
         """From a person, by the Temporal Web UI or command line."""
-        await self._obey(RETRY, which or Which())
+        await self._obey(RETRY, which)
 
     @workflow.signal(description='Give dead letters up: no input for all, or {"channel": "sms", "seqs": [3, 7]}.')
-    async def discard(self, which: Which | None = None) -> None:
+    async def discard(self, which: dict[str, Any] | None = None) -> None:
         """From a person, by the Temporal Web UI or command line."""
-        await self._obey(DISCARD, which or Which())
+        await self._obey(DISCARD, which)
 
-    async def _obey(self, what: str, which: Which) -> None:
+    async def _obey(self, what: str, said: dict[str, Any] | None) -> None:
+        try:
+            which = Which(**(said or {}))
+        except TypeError:  # a misspelt field must not come to mean all of them
+            workflow.logger.warning("An order with unknown fields was not obeyed", extra={"order": what})
+            return
         for channel in self._hints:
             if which.channel in (None, channel):
                 await workflow.execute_activity(

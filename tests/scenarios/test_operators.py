@@ -57,6 +57,15 @@ async def test_retry_by_a_signal(set_stage: SetStage, argument: list[Any]) -> No
     assert (await handle.result()) == {"push": {"sent_final": 1}}
 
 
+async def test_a_misspelt_order_touches_nothing(set_stage: SetStage) -> None:
+    stage, n = await _dead(set_stage)
+    handle = stage.temporal.get_workflow_handle(await stage.run_of(n))
+    await handle.signal("discard", {"chanel": "sms"})
+    await handle.signal("discard", {"channel": "email"})
+    await asyncio.sleep(1)
+    assert (await stage.status(n))["channel_statuses"] == {"push": "DEAD"}
+
+
 async def test_retry_by_signal_with_start_after_its_run_was_terminated(set_stage: SetStage) -> None:
     stage, n = await _dead(set_stage)
     run = await stage.run_of(n)

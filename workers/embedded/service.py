@@ -30,4 +30,4 @@ class Service:
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
     orphan_signal: signal.Signals = signal.SIGKILL
-    start_within: float = 30.0
+    start_within: float = 60.0
