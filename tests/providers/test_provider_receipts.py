@@ -158,9 +158,12 @@ class TestEveryReportingProvider:
                 read = _finished(provider, replace(call, body=body))
             except Forged:
                 return
-            # What is not signed (spaces in JSON, `%2b` for `%2B`) may change, what it says may not.
-            assert [replace(receipt, occurred_at=None) for receipt in read] == genuine  # type: ignore[arg-type]
+            # What is not signed (spaces in JSON, `%2b` for `%2B`) may change, what it says may not. Twilio signs names
+            # and values without separators: a lost `=` leaves the signature good and the call without that field.
+            said = [replace(receipt, occurred_at=None) for receipt in read]  # type: ignore[arg-type]
+            assert said == genuine or (name == "twilio" and not said)
 
+        name = vendor.name
         await asyncio.to_thread(change)
 
     @pytest.mark.parametrize("vendor", REPORTING)
