@@ -9,7 +9,7 @@ from api.auth import MAY_SEND, Auth
 from api.envelope import request_id as request_id_of
 from api.notify import Notify
 from api.parts import Parts
-from api.problems import Problem, response
+from api.problems import RETRY_SOON, Problem, response
 from api.requests import MOST_BODY
 from api.webhook import Webhook
 from ledger.database import LedgerUnavailable
@@ -18,8 +18,6 @@ from observe import logs, metrics
 from providers.base import Call, Unavailable
 
 log = logs.get(__name__)
-
-_SOON = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +105,11 @@ async def _safely(handler: Callable[[Request], Awaitable[Reply]], request: Reque
     except BodyTooLarge:
         found = Problem("too_large", f"At most {MOST_BODY} bytes.")
     except Full:
-        found = Problem("overloaded", "Too much is waiting.", headers=_SOON)
+        found = Problem("overloaded", "Too much is waiting.", headers=RETRY_SOON)
     except LedgerUnavailable:
-        found = Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=_SOON)
+        found = Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=RETRY_SOON)
     except Unavailable as error:
-        found = Problem("unavailable", str(error), headers=_SOON)
+        found = Problem("unavailable", str(error), headers=RETRY_SOON)
     except Exception as error:
         log.exception("door.fault", path=request.path, error=type(error).__name__, request_id=request_id)
         found = Problem("internal")

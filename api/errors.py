@@ -10,14 +10,12 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from api.envelope import request_id_of
-from api.problems import Problem, of_status, response
+from api.problems import RETRY_SOON, Problem, of_status, response
 from api.raw_routes import RAW_ROUTES
 from api.requests import Fault
 from domain.submissions import Refused
 from ledger.database import LedgerUnavailable
 from observe import logs
-
-RETRY_SOON = {"Retry-After": "1"}
 
 log = logs.get(__name__)
 

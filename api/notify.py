@@ -6,7 +6,7 @@ from typing import Any
 
 from api.asgi import Reply, json_reply
 from api.lanes import Lanes
-from api.problems import Problem
+from api.problems import RETRY_SOON, Problem
 from api.requests import Fault, Invalid, Reader
 from domain.submissions import Refused, Submission
 from ledger.database import LedgerUnavailable
@@ -14,7 +14,6 @@ from ledger.grouping import Full
 from observe import traces
 
 _REPLAYED = {"Idempotency-Replayed": "true"}
-_RETRY_SOON = {"Retry-After": "1"}
 
 
 class Notify:
@@ -64,12 +63,12 @@ def problem_of(error: Invalid | Refused | Full | LedgerUnavailable) -> Problem:
             return Problem("invalid_request", "The request is not valid.", errors=error.faults)
         case Refused():
             errors = (Fault(error.pointer, error.detail),) if error.pointer else ()
-            retry = _RETRY_SOON if error.code == "in_progress" else {}
+            retry = RETRY_SOON if error.code == "in_progress" else {}
             return Problem(error.code, error.detail, errors=errors, headers=retry)
         case Full():
-            return Problem("overloaded", "Too much is waiting for this priority.", headers=_RETRY_SOON)
+            return Problem("overloaded", "Too much is waiting for this priority.", headers=RETRY_SOON)
         case _:
-            return Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=_RETRY_SOON)
+            return Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=RETRY_SOON)
 
 
 def _taken(notification: str) -> dict[str, str]:

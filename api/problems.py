@@ -11,6 +11,7 @@ from api.requests import Fault
 from observe import metrics
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_SOON = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, slots=True)
