@@ -13,6 +13,7 @@ from cli.ledger import asked
 from cli.progress import Progress
 
 if TYPE_CHECKING:
+    from ledger.checking.outside import Outside
     from ledger.checking.report import Report
     from ledger.database import Database
 
@@ -41,14 +42,15 @@ def ledger(
       clarion doctor ledger
       clarion doctor ledger --accepted accepted.txt --vendor-log .clarion/sandbox/log.jsonl
     """
-    from ledger.checking.outside import Takes, accepted_ids
+    from ledger.checking.outside import Outside, Takes, accepted_ids
 
     with ExitStack() as stack:
         try:
             takes = stack.enter_context(Takes(vendor_log)) if vendor_log else None
         except (OSError, ValueError) as error:
             raise Failure(str(error), exit_code=WRONG) from None
-        report = asked(lambda db: _checked(db, accepted_ids(accepted) if accepted else None, takes))
+        outside = Outside(accepted=accepted_ids(accepted) if accepted else (), takes=takes)
+        report = asked(lambda db: _checked(db, outside))
     show(report, as_json=as_json)
     if not report.clean:
         raise typer.Exit(FAILED)
@@ -87,9 +89,9 @@ def document(report: "Report") -> dict[str, Any]:
     }
 
 
-async def _checked(db: "Database", accepted: Any, takes: Any) -> "Report":
+async def _checked(db: "Database", outside: "Outside") -> "Report":
     from ledger.checking.checker import check
 
     total = (await db.run("SELECT count(*) FROM batch"))[0][0]
     with Progress("Checking batches", total) as progress:
-        return await check(db, accepted=accepted, takes=takes, at=progress.at)
+        return await check(db, outside, at=progress.at)

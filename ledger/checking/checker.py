@@ -1,13 +1,13 @@
 """The check of a whole ledger, with what vendors and callers say where they were asked."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from domain.deliveries import Status
 from ledger.checking import judging, reading
 from ledger.checking.history import History
 from ledger.checking.judging import Row, Take
-from ledger.checking.outside import Takes
+from ledger.checking.outside import Outside
 from ledger.checking.reading import Page
 from ledger.checking.report import Finding, Invariant, Report
 from ledger.database import Database
@@ -17,39 +17,47 @@ _NOTHING = History(off_path=["no events"])
 
 async def check(
     db: Database,
+    outside: Outside = Outside(),  # noqa: B008 (frozen)
     *,
-    accepted: Iterable[Sequence[UUID]] | None = None,
-    takes: Takes | None = None,
     at: Callable[[int], None] = lambda batches: None,
 ) -> Report:
-    """Look at everything. `accepted`: ids that got a 202, in portions. `at` is told how many batches are done."""
+    """Look at everything, and hold it against what others say. `at` is told how many batches are done."""
     report, done = Report(), 0
     async for page in reading.pages(db):
-        _judge_page(report, page, takes)
+        _judge_page(report, page, outside)
         done += len(page.batches)
         at(done)
     async for notification, standing in reading.notifications(db):
         report.note(notification, judging.of_notification(standing))
     for delivery in await reading.lost_letters(db):
         report.note(delivery, [(Invariant.LETTERS, "its delivery is not there")])
-    for ids in accepted or ():
-        missing = set(await reading.unknown(db, "notification", ids))
-        for one in ids:
-            report.note(one, [(Invariant.ACCEPTED, "the ledger does not have it" if one in missing else None)])
-    if takes is not None:
-        report.taken = len(takes)
-        for batches in takes.batches():
-            for batch in await reading.unknown(db, "batch", batches):
-                report.note(batch, [(Invariant.CLAIMED, "taken, and the ledger does not have its batch")])
+    await _judge_strangers(report, db, outside)
     return report
 
 
-def _judge_page(report: Report, page: Page, takes: Takes | None) -> None:
-    taken = takes.of(page.batches) if takes is not None else None
+async def _judge_strangers(report: Report, db: Database, outside: Outside) -> None:
+    """Ids that others name and the ledger does not know."""
+    for ids in outside.accepted:
+        missing = set(await reading.unknown(db, "notification", ids))
+        for one in ids:
+            report.note(one, [(Invariant.ACCEPTED, "the ledger does not have it" if one in missing else None)])
+    if outside.takes is None:
+        return
+    report.taken = len(outside.takes)
+    for batches in outside.takes.batches():
+        for batch in await reading.unknown(db, "batch", batches):
+            report.note(batch, [(Invariant.CLAIMED, "taken, and the ledger does not have its batch")])
+
+
+def _judge_page(report: Report, page: Page, outside: Outside) -> None:
+    taken = outside.takes.of(page.batches) if outside.takes is not None else None
     for row in page.rows.values():
         history = page.histories.get(row.id, _NOTHING)
         report.ended[row.status.value] += 1
         report.note(row.id, judging.of_delivery(row, history))
+        if row.id in outside.cancelled:
+            kept = row.status is Status.CANCELLED
+            report.note(row.id, [(Invariant.CANCELLED, None if kept else f"it is {row.status}")])
         if taken is not None:
             mine = taken.pop(row.id, [])
             _count(report, row, mine)

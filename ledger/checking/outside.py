@@ -1,7 +1,8 @@
 """What others say: the ids a load was given, and the messages the vendors took. Read from files, in bounded memory."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -61,6 +62,15 @@ class Takes:
         ).fetchall():
             yield [UUID(row[0]) for row in rows]
             last = rows[-1][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """All that others say. `accepted`: ids that got a 202, in portions. `cancelled`: deliveries answered to be so."""
+
+    accepted: Iterable[Sequence[UUID]] = ()
+    cancelled: frozenset[DeliveryId] = frozenset()
+    takes: Takes | None = None
 
 
 def _portions(file: Path) -> Iterator[list[bytes]]:

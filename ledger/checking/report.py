@@ -22,6 +22,7 @@ class Invariant(StrEnum):
     ENDS = "ends"
     EXPIRY = "expiry"
     ACCEPTED = "accepted"
+    CANCELLED = "cancelled"
     TAKEN = "taken"
     ONCE = "once"
     NEVER = "never"
@@ -43,6 +44,7 @@ TITLES: Mapping[Invariant, str] = {
     I.ENDS: "the end of a notification agrees with its deliveries",
     I.EXPIRY: "nothing was claimed after it had expired",
     I.ACCEPTED: "every accepted id has its notification",
+    I.CANCELLED: "what was answered to be cancelled is cancelled",
     I.TAKEN: "what a vendor said yes to, or is reported delivered, a vendor has taken",
     I.ONCE: "nothing was taken more often than the counted possible duplicates allow",
     I.NEVER: "what is cancelled, expired or suppressed was never taken",

@@ -20,7 +20,7 @@ from domain.receipts import Receipt, Report
 from ledger import dead_letters, receipts, stopping
 from ledger.checking import reading
 from ledger.checking.checker import check
-from ledger.checking.outside import Takes, accepted_ids
+from ledger.checking.outside import Outside, Takes, accepted_ids
 from ledger.checking.report import Invariant
 from ledger.checking.report import Report as Found
 from ledger.database import Database
@@ -45,8 +45,9 @@ class Life:
     notifications: list[UUID]
     taken: list[tuple[SendKey, datetime]]
 
-    async def found(self, takes: Takes | None = None, promised: Sequence[UUID] | None = None) -> Found:
-        return await check(self.db, takes=takes, accepted=[promised] if promised else None)
+    async def found(self, takes: Takes | None = None) -> Found:
+        cancelled = frozenset({DeliveryId(self.cancelled, 0)})
+        return await check(self.db, Outside(accepted=[self.notifications], cancelled=cancelled, takes=takes))
 
 
 @pytest_asyncio.fixture
@@ -111,7 +112,7 @@ def broken(found: Found) -> set[Invariant]:
 
 async def test_a_sound_ledger_is_clean(life: Life, tmp_path: Path) -> None:
     with Takes(vendor_log(tmp_path, life.taken)) as takes:
-        found = await life.found(takes, life.notifications)
+        found = await life.found(takes)
     assert found.clean, {name: tally.first for name, tally in found.tallies.items() if tally.wrong}
     assert set(found.tallies) == set(Invariant)
     assert found.ended["delivered"] == 2
@@ -214,10 +215,17 @@ async def test_an_id_that_was_accepted_and_is_not_there_is_found(life: Life, tmp
     file = tmp_path / "accepted"
     lost = new_id()
     file.write_text("".join(f"{n} {one}\n" for n, one in enumerate([*life.notifications, lost])))
-    found = await check(life.db, accepted=accepted_ids(file))
+    found = await check(life.db, Outside(accepted=accepted_ids(file)))
     assert broken(found) == {Invariant.ACCEPTED}
     assert [offender.id for offender in found.tallies[Invariant.ACCEPTED].first] == [str(lost)]
     assert found.tallies[Invariant.ACCEPTED].checked == len(life.notifications) + 1
+
+
+async def test_what_was_answered_to_be_cancelled_and_is_not_is_found(life: Life) -> None:
+    promised = frozenset({DeliveryId(life.cancelled, 0), DeliveryId(life.scheduled, 0)})
+    found = await check(life.db, Outside(cancelled=promised))
+    assert broken(found) == {Invariant.CANCELLED}
+    assert [one.id for one in found.tallies[Invariant.CANCELLED].first] == [f"{life.scheduled}.0"]
 
 
 async def held_against(life: Life, folder: Path, taken: Sequence[tuple[SendKey, datetime]]) -> set[Invariant]:
