@@ -15,7 +15,7 @@ from bench.chaos.site import Site
 from workers.embedded.part import Part
 
 _BACK_WITHIN = 60.0  # seconds for a part on a busy machine; a quiet one needs one or two
-_RUNS = 20  # ended at once
+_LISTED, _RUNS = 200, 20  # open runs looked at, and ended of them
 
 
 async def kill(part: Part) -> None:
@@ -54,7 +54,8 @@ async def lose_database(site: Site, temporal: Part) -> None:
 async def terminate_runs(site: Site, chance: random.Random) -> int:
     """End some open runs as a person would in the Web UI. Returns how many."""
     client = await Client.connect(site.stack.addresses.temporal_address)
-    found = [run.id async for run in client.list_workflows("WorkflowType = 'Batch' AND ExecutionStatus = 'Running'")]
+    open_runs = "WorkflowType = 'Batch' AND ExecutionStatus = 'Running'"
+    found = [run.id async for run in client.list_workflows(open_runs, limit=_LISTED)]
     ended = 0
     for run in chance.sample(found, min(_RUNS, len(found))):
         with suppress(RPCError):  # it may have ended by itself

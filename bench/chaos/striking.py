@@ -12,6 +12,8 @@ from bench.chaos import processes, vendors
 from bench.chaos.plan import Fault, Lane
 from bench.chaos.site import Site
 
+_ASKED_FOR = 10.0  # seconds that Temporal may take to end some runs
+
 Tell = Callable[[str], None]
 
 
@@ -67,8 +69,9 @@ async def _strike(site: Site, fault: Fault, seed: int, chance: random.Random) ->
         return Strike(fault, began, time.time())
     if fault.kind == "runs-terminated":
         try:
-            note = f"{await processes.terminate_runs(site, chance)} runs"
-        except (RPCError, RuntimeError) as error:
+            async with asyncio.timeout(_ASKED_FOR):
+                note = f"{await processes.terminate_runs(site, chance)} runs"
+        except (RPCError, RuntimeError, TimeoutError) as error:
             note = f"Temporal could not be asked: {type(error).__name__}"
     elif fault.kind == "temporal-database-lost":
         await processes.lose_database(site, part)
