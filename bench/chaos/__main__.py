@@ -22,7 +22,7 @@ _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code: 1 for a run that is not clean or could not be finished, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
-    wanted = Wanted(options.seconds, options.seed, options.rate, options.settle, options.only)
+    wanted = Wanted(options.seconds, options.seed, options.rate, options.settle, options.only, options.every)
     folder = Path(tempfile.mkdtemp(prefix="clarion-chaos-"))
     logs.configure("error", "text")
     try:
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--settle", type=_positive, default=240, help="seconds all may take to its end (240)")
     parser.add_argument("--only", nargs="+", default=(), metavar="KIND", choices=[kind.name for kind in KINDS],
                         help=f"only these faults: {', '.join(kind.name for kind in KINDS)}")  # fmt: skip
+    parser.add_argument("--every", type=_positive, help="seconds between faults (so that every kind has its time)")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER", help="(bench/out)")
     return parser
 

@@ -69,21 +69,22 @@ def _vendors() -> Iterator[Kind]:
 KINDS = (*_processes(), *_vendors())
 
 
-def plan(seconds: float, seed: int, only: Collection[str] = ()) -> list[Fault]:
+def plan(seconds: float, seed: int, only: Collection[str] = (), every: float | None = None) -> list[Fault]:
     """The faults of a load of so many seconds, in order of their beginning; of these kinds only, if any are named.
 
-    Every kind comes once before any comes again; in a short run some do not come at all.
+    Every kind comes once before any comes again; in a short run some do not come at all. `every`: seconds between the
+    beginnings of two faults of a lane, about; unset, such that every kind has its time.
     """
-    faults = [fault for lane in Lane for fault in _of_lane(lane, seconds, seed, only)]
+    faults = [fault for lane in Lane for fault in _of_lane(lane, seconds, seed, only, every)]
     return sorted(faults, key=lambda fault: fault.at)
 
 
-def _of_lane(lane: Lane, seconds: float, seed: int, only: Collection[str]) -> Iterator[Fault]:
+def _of_lane(lane: Lane, seconds: float, seed: int, only: Collection[str], every: float | None) -> Iterator[Fault]:
     kinds = [kind for kind in KINDS if kind.lane is lane and (not only or kind.name in only)]
     if not kinds:
         return
     chance = random.Random(f"{seed} {lane}")
-    pause = min(_WIDEST, max(_CLOSEST, seconds / (len(kinds) + 1)))
+    pause = every or min(_WIDEST, max(_CLOSEST, seconds / (len(kinds) + 1)))
     at = TRAFFIC + chance.uniform(0, 2)
     for kind, target in _drawn(kinds, chance):
         lasts = round(chance.uniform(*kind.lasts), 1)

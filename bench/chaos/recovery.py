@@ -51,6 +51,16 @@ def recoveries(strikes: Sequence[Strike], accepted: Sequence[Accepted], sent: Se
     }
 
 
+def usual_way(accepted: Sequence[Accepted], sent: Sequence[Sent]) -> float | None:
+    """The median of the seconds from a request to the first message some vendor took of it, over the whole run."""
+    asked = {one.n: one.asked for one in accepted}
+    first: dict[int, float] = {}
+    for one in sent:
+        if one.n in asked:
+            first[one.n] = min(one.at, first.get(one.n, one.at))
+    return round(median(at - asked[n] for n, at in first.items()), 2) if first else None
+
+
 def _recovered(strike: Strike, accepted: Sequence[Accepted], sent: Sequence[Sent]) -> float | None:
     answered = {one.n: one.answered for one in accepted if one.asked >= strike.ended}
     vendors = strike.fault.target.split() if strike.fault.lane is Lane.VENDORS else None

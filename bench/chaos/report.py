@@ -17,7 +17,7 @@ from cli.doctor.ledger import document as checked
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is over."""
+    """A run that is over. `way`: seconds from a request to its vendor, the median; recovery cannot be faster."""
 
     seed: int
     seconds: float
@@ -26,6 +26,7 @@ class Run:
     harvest: Harvest
     verdict: Verdict
     recoveries: Mapping[str, Recovery]
+    way: float | None
     code: str  # the folder whose code ran
 
 
@@ -49,6 +50,7 @@ def document(run: Run) -> dict[str, Any]:
         "duplicates_counted": verdict.counted,
         "duplicates_uncounted": verdict.uncounted,
         "unfinished": {"open": left.open, "dead": left.dead, "runs": left.looks},
+        "request_to_vendor": run.way,
         "recovery": {
             kind: {"times": one.times, "recovered": len(one.seconds), "median": one.typical, "worst": one.worst}
             for kind, one in run.recoveries.items()
@@ -97,6 +99,7 @@ def _numbers(run: Run) -> list[str]:
         f"| broken connections | {harvest.broken} |",
         f"| deliveries | {ended} |",
         f"| cancelled, too late | {len(harvest.cancelled)}, {harvest.too_late} |",
+        f"| from a request to its vendor, median s | {_seconds(run.way)} |",
         f"| messages vendors took | {verdict.report.taken} |",
         f"| **lost** | {verdict.lost} |",
         f"| duplicates, counted | {verdict.counted} |",

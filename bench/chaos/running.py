@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.chaos.crowd import Crowd, Harvest
 from bench.chaos.plan import Fault, plan
-from bench.chaos.recovery import recoveries
+from bench.chaos.recovery import recoveries, usual_way
 from bench.chaos.report import Run
 from bench.chaos.settling import settle
 from bench.chaos.site import Site, site
@@ -21,20 +21,21 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be run. `settle`: seconds that everything may take to its end after the load."""
+    """What is to be run. `settle`: seconds that everything may take to its end after the load. Others as in `plan`."""
 
     seconds: float
     seed: int
     rate: float
     settle: float
     only: Collection[str] = ()
+    every: float | None = None
 
 
 async def run(wanted: Wanted, folder: Path, tell: Telling) -> Run:
     """Start, load, strike, heal, wait, judge, stop. Raises StackError when a part cannot be kept running."""
     tell("starting PostgreSQL, Valkey, Temporal, the vendors, two APIs and three workers")
     async with site(folder) as here:
-        faults = plan(wanted.seconds, wanted.seed, wanted.only)
+        faults = plan(wanted.seconds, wanted.seed, wanted.only, wanted.every)
         tell(f"{wanted.seconds:g} s at {wanted.rate:g} requests a second, {len(faults)} faults, seed {wanted.seed}")
         accepted = folder / "accepted"
         harvest, strikes = await _under_load(here, wanted, faults, accepted, tell)
@@ -42,9 +43,19 @@ async def run(wanted: Wanted, folder: Path, tell: Telling) -> Run:
         left = await settle(here, wanted.settle, tell)
         tell("checking the ledger")
         verdict = await judge(here, accepted, harvest, left)
-        recovered = recoveries(strikes, harvest.accepted, sends(here.vendor_log))
+        sent = sends(here.vendor_log)
         tell("stopping everything")
-    return Run(wanted.seed, wanted.seconds, wanted.rate, strikes, harvest, verdict, recovered, code=str(ROOT))
+    return Run(
+        seed=wanted.seed,
+        seconds=wanted.seconds,
+        rate=wanted.rate,
+        strikes=strikes,
+        harvest=harvest,
+        verdict=verdict,
+        recoveries=recoveries(strikes, harvest.accepted, sent),
+        way=usual_way(harvest.accepted, sent),
+        code=str(ROOT),
+    )
 
 
 async def _under_load(

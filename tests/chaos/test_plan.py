@@ -9,7 +9,7 @@ from bench.chaos import vendors
 from bench.chaos.content import request
 from bench.chaos.crowd import Accepted
 from bench.chaos.plan import KINDS, TRAFFIC, Fault, Lane, plan
-from bench.chaos.recovery import Sent, recoveries
+from bench.chaos.recovery import Sent, recoveries, usual_way
 from bench.chaos.striking import Strike
 
 NAMES = {kind.name for kind in KINDS}
@@ -64,4 +64,5 @@ def test_recovery_counts_what_was_asked_accepted_and_sent_after_the_fault() -> N
     sent = [Sent(1, "twilio", 101), Sent(2, "sendgrid", 102), Sent(3, "sendgrid", 112.5), Sent(3, "twilio", 113)]
     found = recoveries([killed, slow], accepted, sent)
     assert (found["kill-api"].worst, found["vendor-slow"].typical) == (3, 3)
+    assert usual_way(accepted, sent) == 1.5
     assert recoveries([slow], accepted, sent[:3])["vendor-slow"].typical is None
