@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from domain.operators import Switch
 from throttle.policy import Figures
 from throttle.state import State
 from throttle.steps import Admit, Rank, Ruling
-from throttle.words import Breaker, Switch
+from throttle.words import RATE, Breaker
 
 
 def admit(state: State, now: int, figures: Figures, step: Admit) -> tuple[State, Ruling]:
@@ -19,7 +20,7 @@ def admit(state: State, now: int, figures: Figures, step: Admit) -> tuple[State,
     if step.rank is Rank.CHECK:
         return state, Ruling()
     state, granted, wait = _take(state, now, figures, step.wanted, step.reserve)
-    return state, Ruling(granted, wait, reason="rate" if granted < step.wanted else "")
+    return state, Ruling(granted, wait, reason=RATE if granted < step.wanted else "")
 
 
 def _admit_probe(state: State, now: int, figures: Figures, step: Admit) -> tuple[State, Ruling]:
@@ -33,7 +34,7 @@ def _admit_probe(state: State, now: int, figures: Figures, step: Admit) -> tuple
         return state, Ruling(reason=state.reason, wait=figures.probe_every)
     state, granted, wait = _take(state, now, figures, min(step.wanted, 1), step.reserve)
     if not granted:
-        return state, Ruling(reason="rate", wait=wait)
+        return state, Ruling(reason=RATE, wait=wait)
     wait = figures.probe_every if step.wanted > 1 else -1
     return replace(state, probe_at=now + figures.probe_every), Ruling(1, wait, 1, state.reason)
 

@@ -6,7 +6,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
-from domain.outcomes import Outcome
+from domain.outcomes import LONGEST_REST, Outcome
 from domain.priorities import Priority
 
 MICRO = 1_000_000  # the unit of time in a gate's state: whole numbers, so that Lua and Python agree to the last one
@@ -37,7 +37,7 @@ class BreakerPolicy:
     probe_every: float = 5.0  # at most one message in this time while open; also the wait before the first
     heals: int = 3  # probes in a row that must succeed
     slow: float = 3.0  # a call that takes longer counts as failed, whatever comes of it
-    longest_pause: float = 3600.0  # a vendor that wants to rest longer is asked again after this
+    longest_pause: float = LONGEST_REST  # a vendor that wants to rest longer is asked again after this
 
 
 @dataclass(frozen=True, slots=True)
