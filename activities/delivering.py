@@ -1,8 +1,9 @@
 """The activities of a run: deliver, settle, and what an operator's signal asks for."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from temporalio import activity
@@ -10,12 +11,11 @@ from temporalio import activity
 from activities.sending import Means, Sending
 from domain.channels import Channels
 from domain.runs import DELIVER, DISCARD, RETRY, SETTLE, Delivery, Look, Order, State
-from domain.settling import Move
+from domain.settling import Move, Rules
 from ledger import dead_letters
 from ledger.deliveries import Leg, abandon
 from ledger.settling import settle
 from observe import metrics
-from providers.base import Provider
 
 _HEARTBEAT = 2.0  # seconds; the run gives a worker 10 before it tries another
 
@@ -23,28 +23,31 @@ _HEARTBEAT = 2.0  # seconds; the run gives a worker 10 before it tries another
 class Activities:
     """Everything a run may ask of a worker."""
 
-    def __init__(self, means: Means, channels: Channels, providers: Mapping[str, Provider]) -> None:
-        self._means, self._channels, self._providers = means, channels, providers
+    def __init__(self, means: Means, channels: Channels) -> None:
+        self._means, self._channels = means, channels
 
     @activity.defn(name=DELIVER)
     async def deliver(self, order: Delivery) -> State:
         """Send what is due through one provider, then say how the channel stands."""
         channel = self._channels[order.channel]
-        provider = self._providers.get(order.provider)
+        provider = self._means.providers.get(order.provider)
         leg = Leg(UUID(order.batch), channel, order.provider, order.priority, uuid4())
+        held = None
         if provider is None:
             # It is no longer set up. What it left in `sending` nobody will answer for; settle moves the rest on.
             await abandon(self._means.db, leg)
         else:
             async with _alive():
-                await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
-        return await self.settle(Look(order.batch, order.channel))
+                held = await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
+        state = await self.settle(Look(order.batch, order.channel, order.priority))
+        return state if held is None else _without(state, order.provider, held)
 
     @activity.defn(name=SETTLE)
     async def settle(self, look: Look) -> State:
         """Move what cannot go on as it is; say what is due and when to look again."""
         channel = self._channels[look.channel]
-        settled = await settle(self._means.db, UUID(look.batch), channel)
+        roads = self._means.standing.roads(channel, look.priority)
+        settled = await settle(self._means.db, UUID(look.batch), Rules(channel, look.priority, roads))
         _count(channel.name, settled.moves)
         return settled.state
 
@@ -60,10 +63,18 @@ class Activities:
         return (await dead_letters.discard(self._means.db, dead_letters.of_run(order))).moved
 
 
-def _count(channel: str, moves: Sequence[Move]) -> None:
-    for move in moves:
-        if move.afresh and move.provider:
-            metrics.count(metrics.FALLBACKS, channel, move.provider)
+def _without(state: State, provider: str, held: float) -> State:
+    """The same, but for a provider that has just said that nothing goes now, whatever settle thought of it."""
+    due = [name for name in state.due if name != provider]
+    if due == state.due:
+        return state
+    return replace(state, due=due, held=held if state.held is None else min(held, state.held))
+
+
+def _count(channel: str, moves: Sequence[tuple[str | None, Move]]) -> None:
+    for left, move in moves:
+        if move.afresh and left:
+            metrics.count(metrics.FALLBACKS, channel, left)
 
 
 @asynccontextmanager

@@ -1,10 +1,10 @@
-"""One execution of `deliver`: claim what is due, call the vendor, record, until nothing is due or in flight."""
+"""One execution of `deliver`: claim what is due and may go, call the vendor, record, until nothing is left to do."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from uuid import UUID
@@ -13,15 +13,22 @@ from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
 from domain.outcomes import Answer, Outcome, in_doubt
+from domain.priorities import Priority
+from domain.runs import HOLD_MOST
 from ledger import deliveries
 from ledger.database import Database
 from ledger.deliveries import Answered, Claim, Leg, Letter
 from observe import logs, metrics, traces
 from providers.base import Provider
+from throttle.gate import Gate
+from throttle.standing import Standing
+from throttle.tally import Tally
+from throttle.words import Admission
 
 log = logs.get(__name__)
 
 _LOOK_AGAIN = 1.0  # seconds: while calls are in flight, rows may come due (the shortest backoff is one second)
+_STAY = 5.0  # seconds an execution waits for the vendor's pace; for more the run sets a timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,26 @@ class Means:
 
     db: Database
     recorder: Recorder
+    providers: Mapping[str, Provider]
+    gate: Gate
+    tally: Tally
+    standing: Standing
     callback: str  # base URL for vendors' reports
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """The way to one vendor. `probe`: its breaker is not closed, and this is the one message it is tried with."""
+
+    leg: Leg
+    provider: Provider
+    probe: bool = False
+
+    @property
+    def route(self) -> Route:
+        """What its answers have in common."""
+        card = self.provider.card
+        return Route(self.leg.channel, self.leg.provider, self.leg.priority, card.receipts and not card.echoes_key)
 
 
 class Sending:
@@ -38,47 +64,105 @@ class Sending:
 
     def __init__(self, means: Means, leg: Leg, provider: Provider, stopping: Callable[[], bool]) -> None:
         """`stopping` says that the worker shuts down: what is claimed is finished, nothing new is claimed."""
-        self._means, self._leg, self._provider, self._stopping = means, leg, provider, stopping
+        self._means, self._leg, self._stopping = means, leg, stopping
+        self._outlet = Outlet(leg, provider)
         self._in_flight = 0  # rows claimed and not yet recorded
         self._low = 0  # wake up when no more than this are in flight
         self._progress = asyncio.Event()
         self._letters: dict[UUID, Letter] = {}
-        card = provider.card
-        self._window = card.concurrency
-        self._route = Route(leg.channel, leg.provider, leg.priority, card.receipts and not card.echoes_key)
+        self._window = provider.card.concurrency
+        self._due = 0  # rows that could be claimed, as far as is known
+        self._look_at = 0.0  # when to look for more of them, by the loop's clock
+        self._held: float | None = None
 
-    async def run(self) -> None:
-        """Send all that is due. Raises, as a group, LedgerUnavailable and what else is our own fault."""
-        left = await deliveries.abandon(self._means.db, self._leg)
+    async def run(self) -> float | None:
+        """Send all that is due and may go. Raises, as a group, LedgerUnavailable and what else is our own fault.
+
+        Returns None when nothing is left to send, or the seconds until asking again makes sense for what was held back.
+        """
+        left, self._due = await deliveries.abandon(self._means.db, self._leg)
         if left:
             log.warning("deliver.abandoned", batch=str(self._leg.batch), provider=self._leg.provider, deliveries=left)
         async with asyncio.TaskGroup() as calls:
-            memory = self._provider.card.idempotent_for
+            await self._probe_others(calls)
+            memory = self._outlet.provider.card.idempotent_for
             if memory:
-                await self._begin(await deliveries.resume(self._means.db, self._leg, memory), calls)
+                await self._begin(self._outlet, await deliveries.resume(self._means.db, self._leg, memory), calls)
             await self._until_nothing_is_due(calls)
+        return self._held
+
+    async def _probe_others(self, calls: asyncio.TaskGroup) -> None:
+        """Vendors whose breaker is not closed get single messages of ours as probes: never one of high priority."""
+        if self._leg.priority is Priority.HIGH or not self._due:
+            return
+        for name in self._means.standing.to_probe(self._leg.channel, self._leg.provider):
+            admission = await self._means.gate.admit(name, 1, self._leg.priority)
+            if admission.granted:
+                await self._probe(name, admission, calls)
+
+    async def _probe(self, name: str, admission: Admission, calls: asyncio.TaskGroup) -> None:
+        outlet = Outlet(replace(self._leg, provider=name), self._means.providers[name], admission.probe)
+        diverted = await deliveries.divert(self._means.db, self._leg, name)
+        claims = await deliveries.claim(self._means.db, outlet.leg, 1) if diverted else []
+        self._due -= len(claims)
+        if not claims:
+            self._means.tally.release(name, admission.granted, admission.probe)
+        await self._begin(outlet, claims, calls)
 
     async def _until_nothing_is_due(self, calls: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
-        claim_at = loop.time()
         while True:
-            claiming = loop.time() >= claim_at and not self._stopping()
-            if claiming and self._in_flight <= self._window // 2:
-                room = self._window - self._in_flight
-                claims = await deliveries.claim(self._means.db, self._leg, room)
-                await self._begin(claims, calls)
-                if len(claims) < room:
-                    claim_at, claiming = loop.time() + _LOOK_AGAIN, False
-            if not self._in_flight:
+            half = self._window // 2
+            if self._goes_on() and self._in_flight <= half and loop.time() >= self._look_at:
+                await self._claim(calls)
+            more = self._due > 0 and self._goes_on()
+            if not self._in_flight and not more:
                 return
-            await self._until_in_flight(self._window // 2 if claiming else 0)
+            wait = self._look_at - loop.time()
+            await self._until_in_flight(half if more else 0, wait if wait > 0 else _LOOK_AGAIN)
 
-    async def _until_in_flight(self, low: int) -> None:
+    def _goes_on(self) -> bool:
+        return self._held is None and not self._stopping()
+
+    async def _claim(self, calls: asyncio.TaskGroup) -> None:
+        """Claim as many as are due, as fit, and as the provider's gate lets through."""
+        now = asyncio.get_running_loop().time()
+        if not self._due:
+            self._due = await deliveries.due(self._means.db, self._leg)
+        wanted = min(self._due, self._window - self._in_flight)
+        if not wanted:
+            self._look_at = now + _LOOK_AGAIN
+            return
+        admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
+        if admission.granted:
+            await self._claim_granted(admission, calls)
+        if admission.granted < wanted:
+            self._hold(admission, now)
+        elif not self._due:
+            self._look_at = now + _LOOK_AGAIN
+
+    async def _claim_granted(self, admission: Admission, calls: asyncio.TaskGroup) -> None:
+        claims = await deliveries.claim(self._means.db, self._leg, admission.granted)
+        missing = admission.granted - len(claims)
+        if missing:  # another execution was there first
+            self._means.tally.release(self._leg.provider, missing, admission.probe)
+        self._due = 0 if missing else self._due - len(claims)
+        await self._begin(replace(self._outlet, probe=admission.probe), claims, calls)
+
+    def _hold(self, admission: Admission, now: float) -> None:
+        """Not all may go now: wait for the vendor's pace here, for anything else in the run."""
+        wait = HOLD_MOST if admission.wait is None else admission.wait
+        if admission.paced and wait <= _STAY:
+            self._look_at = now + wait
+        else:
+            self._held = wait
+
+    async def _until_in_flight(self, low: int, seconds: float) -> None:
         """Wait until no more than `low` rows are in flight, but no longer than rows may come due."""
         self._low = low
         self._progress.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_AGAIN):
+            async with asyncio.timeout(min(seconds, _LOOK_AGAIN)):
                 await self._progress.wait()
 
     def _ended(self, rows: int) -> None:
@@ -86,50 +170,54 @@ class Sending:
         if self._in_flight <= self._low:
             self._progress.set()
 
-    async def _begin(self, claims: Sequence[Claim], calls: asyncio.TaskGroup) -> None:
+    async def _begin(self, outlet: Outlet, claims: Sequence[Claim], calls: asyncio.TaskGroup) -> None:
         if not claims:
             return
-        metrics.count(metrics.CLAIMS, self._leg.channel.name, self._leg.provider, n=len(claims))
-        metrics.count(metrics.POSSIBLE_DUPLICATES, self._leg.channel.name, n=sum(claim.again for claim in claims))
+        leg = outlet.leg
+        metrics.count(metrics.CLAIMS, leg.channel.name, leg.provider, n=len(claims))
+        metrics.count(metrics.POSSIBLE_DUPLICATES, leg.channel.name, n=sum(claim.again for claim in claims))
         notifications = {claim.notification for claim in claims}
         unknown = notifications - self._letters.keys()
         if unknown:
             self._letters |= await deliveries.letters(self._means.db, list(unknown))
         if len(notifications) == 1 and len(claims) == self._window:
             # One notification to many: from here on, as many as the vendor takes in one call.
-            self._window = max(self._window, self._provider.card.batch_size)
+            self._window = max(self._window, outlet.provider.card.batch_size)
         self._in_flight += len(claims)
-        for call in self._grouped(claims):
-            calls.create_task(self._call(call))
+        for call in _grouped(claims, outlet.provider.card.batch_size):
+            calls.create_task(self._call(outlet, call))
 
-    def _grouped(self, claims: Sequence[Claim]) -> Iterable[Sequence[Claim]]:
-        """One claim a call; for a vendor that takes many, all of one notification together."""
-        most = self._provider.card.batch_size
-        for _, same in groupby(claims, key=lambda claim: claim.notification):
-            alike = list(same)
-            for start in range(0, len(alike), most):
-                yield alike[start : start + most]
-
-    async def _call(self, claims: Sequence[Claim]) -> None:
+    async def _call(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
         """One vendor call, and its record."""
         letter = self._letters[claims[0].notification]
-        timeout = self._leg.channel.timeout[self._leg.priority]
+        leg = outlet.leg
         started = time.perf_counter()
-        with traces.start("vendor call", letter.traceparent, links=(), provider=self._leg.provider) as span:
+        with traces.start("vendor call", letter.traceparent, links=(), provider=leg.provider) as span:
             traceparent = span.traceparent or letter.traceparent
             headers = {"traceparent": traceparent} if traceparent else {}
-            try:
-                answers = await self._provider.send([self._message(c, letter, headers) for c in claims], timeout)
-            except Exception as error:
-                # A provider must not raise. It did: whether the vendor took the message, nobody knows.
-                log.exception("provider.raised", provider=self._leg.provider, error=type(error).__name__)
-                answers = [in_doubt(f"provider raised {type(error).__name__}")] * len(claims)
+            answers = await self._answers(outlet, [self._message(c, letter, headers) for c in claims])
         seconds = time.perf_counter() - started
-        final = not self._provider.card.receipts
+        final = not outlet.provider.card.receipts
         answered = [Answered(claim, answer, final) for claim, answer in zip(claims, answers, strict=True)]
-        recorded = await self._means.recorder.record(self._route, answered)
+        recorded = await self._means.recorder.record(outlet.route, answered)
         self._ended(len(claims))
-        self._count(answers, seconds, letter, [row.status for row in recorded])
+        _count(leg, answers, seconds, letter, [row.status for row in recorded])
+
+    async def _answers(self, outlet: Outlet, messages: Sequence[Message]) -> Sequence[Answer]:
+        """What the vendor says; the gate hears of it, also while the call still hangs."""
+        leg = outlet.leg
+        call = self._means.tally.begin(leg.provider, outlet.probe)
+        try:
+            answers = await outlet.provider.send(messages, leg.channel.timeout[leg.priority])
+        except Exception as error:
+            # A provider must not raise. It did: whether the vendor took the message, nobody knows.
+            log.exception("provider.raised", provider=leg.provider, error=type(error).__name__)
+            answers = [in_doubt(f"provider raised {type(error).__name__}")] * len(messages)
+        except BaseException:
+            self._means.tally.drop(call)
+            raise
+        self._means.tally.end(call, answers)
+        return answers
 
     def _message(self, claim: Claim, letter: Letter, headers: dict[str, str]) -> Message:
         return Message(
@@ -142,12 +230,20 @@ class Sending:
             headers,
         )
 
-    def _count(self, answers: Sequence[Answer], seconds: float, letter: Letter, became: Sequence[Status]) -> None:
-        leg = self._leg
-        for outcome in Outcome:
-            n = sum(answer.outcome is outcome for answer in answers)
-            metrics.count(metrics.SENDS, leg.channel.name, leg.provider, outcome.value, n=n)
-        metrics.observe(metrics.VENDOR_CALL, leg.provider, answers[0].outcome.value, seconds=seconds)
-        waited = (datetime.now(UTC) - letter.accepted_at).total_seconds()
-        for _ in range(sum(status in (Status.SENT, Status.SENT_FINAL) for status in became)):
-            metrics.observe(metrics.ACCEPT_TO_SENT, leg.channel.name, leg.priority.value, seconds=max(0.0, waited))
+
+def _grouped(claims: Sequence[Claim], most: int) -> Iterable[Sequence[Claim]]:
+    """One claim a call; for a vendor that takes many, all of one notification together."""
+    for _, same in groupby(claims, key=lambda claim: claim.notification):
+        alike = list(same)
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
+
+
+def _count(leg: Leg, answers: Sequence[Answer], seconds: float, letter: Letter, became: Sequence[Status]) -> None:
+    for outcome in Outcome:
+        n = sum(answer.outcome is outcome for answer in answers)
+        metrics.count(metrics.SENDS, leg.channel.name, leg.provider, outcome.value, n=n)
+    metrics.observe(metrics.VENDOR_CALL, leg.provider, answers[0].outcome.value, seconds=seconds)
+    waited = (datetime.now(UTC) - letter.accepted_at).total_seconds()
+    for _ in range(sum(status in (Status.SENT, Status.SENT_FINAL) for status in became)):
+        metrics.observe(metrics.ACCEPT_TO_SENT, leg.channel.name, leg.priority.value, seconds=max(0.0, waited))

@@ -12,6 +12,7 @@ from ledger.database import Database
 from providers.base import Provider
 from runs import Runs
 from settings import Settings
+from throttle.opened import Gates
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Parts:
     settings: Settings
     lanes: Lanes
     hearing: Hearing
+    gates: Gates
     auth: Auth = field(init=False)
     probes: Probes = field(init=False)
 

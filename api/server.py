@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import uvicorn
 
@@ -19,6 +20,7 @@ from api.requests import Reader
 from api.webhook import Webhook
 from ledger.database import Database
 from ledger.intake import Intake
+from ledger.provider_switches import switches
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
@@ -26,6 +28,7 @@ from observe.process import calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings
+from throttle.opened import open_gates
 
 log = logs.get(__name__)
 
@@ -62,14 +65,17 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
             settings.required("temporal_address"), settings.temporal_namespace, traces.temporal_interceptors()
         )
         runs = Runs(client)
-        intake = Intake(db, here.channels, cap=settings.max_batch, invent=settings.dev)
+        cards = [provider.card for provider in here.providers.values()]
+        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        first = gates.standing.first
+        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
         stack.push_async_callback(lanes.close)
         hearing = Hearing(db, runs)
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, settings, lanes, hearing)
+        yield Parts(db, runs, here.channels, here.providers, settings, lanes, hearing, gates)
 
 
 @asynccontextmanager

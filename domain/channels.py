@@ -37,25 +37,22 @@ class Channel:
     address: str  # the recipient's field that says where to send, as in `recipients[].phone`
     parse_address: Callable[[str], str]  # the address in its normal form; ValueError with a plain sentence otherwise
     route: tuple[str, ...]  # provider names, first choice first
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])  # shares of new messages; none: by order
     retry: tuple[float, ...] = (1, 2, 4, 8, 16)  # the pause before each further try at the same provider
     window: float = 3600  # how long a receipt may take after `sent`
     silence: Then = Then.ACCEPT  # what to do when the window passes
+    hush: float = 30  # a vendor is called silent only after this long without a receipt, and its own usual time
     doubt: Seconds = field(default_factory=lambda: by_priority(15, 60, 300))  # how long an `in_doubt` waits for news
     doubtful: Then = Then.RESEND  # what to do when that has passed
     timeout: Seconds = field(default_factory=lambda: by_priority(3, 10, 10))  # one vendor call
+    # how long a due message waits while no provider of the route works; then it is a dead letter
+    patience: Seconds = field(default_factory=lambda: by_priority(5 * 60, 3600, 6 * 3600))
     life: float = timedelta(days=3).total_seconds()  # a message still queued after this is given up
 
     @property
     def tries(self) -> int:
         """Claims allowed at one provider: the first and its retries."""
         return len(self.retry) + 1
-
-    def after(self, provider: str | None) -> str | None:
-        """The provider after this one in the route; None at its end, the first for one that left the route."""
-        if provider not in self.route:
-            return self.route[0]
-        place = self.route.index(provider) + 1
-        return self.route[place] if place < len(self.route) else None
 
 
 Channels = Mapping[str, Channel]
@@ -65,6 +62,7 @@ EMAIL = Channel(
     address="email",
     parse_address=email_address,
     route=("sendgrid", "ses", "smtp"),
+    hush=60,
     window=4 * 3600,  # greylisting and full queues hold mail for hours; most events come within seconds
 )
 SMS = Channel(name="sms", address="phone", parse_address=phone_number, route=("twilio", "sns"))

@@ -40,6 +40,7 @@ class Step(StrEnum):
     RECORD = "record"
     RECEIPT = "receipt"
     SETTLE = "settle"
+    DIVERT = "divert"  # to a provider that may be probed
     CANCEL = "cancel"
     RETRY = "retry"
     DISCARD = "discard"
@@ -71,6 +72,7 @@ TRANSITIONS: Mapping[Step, Mapping[Status, frozenset[Status]]] = {
         S.IN_DOUBT: frozenset({S.QUEUED, S.UNCONFIRMED, S.DEAD}),
         S.UNDELIVERED: frozenset({S.QUEUED, S.DEAD}),
     },
+    Step.DIVERT: {S.QUEUED: frozenset({S.QUEUED})},
     Step.CANCEL: {S.QUEUED: frozenset({S.CANCELLED, S.UNCONFIRMED})},
     Step.RETRY: {S.DEAD: frozenset({S.QUEUED})},
     Step.DISCARD: {S.DEAD: frozenset({S.FAILED})},

@@ -53,3 +53,4 @@ class Card:
     idempotent_for: float = 0  # seconds the vendor remembers an idempotency key; 0: it takes none
     lookup: bool = False  # can the vendor be asked what became of a send?
     concurrency: int = 64  # calls in flight for one run
+    rate: float | None = None  # messages a second the vendor takes from anybody; None: as many as come

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SHORTEST_REST, LONGEST_REST = 1.0, 3600.0  # seconds: for a vendor that asks for rest and names no time, or days
+
 
 class Outcome(StrEnum):
     """The classes of answers. A provider's table maps every code of its vendor to one of them."""
@@ -23,7 +25,14 @@ class Answer:
     outcome: Outcome
     message_id: str | None = None  # the vendor's own id, if it gave one
     reason: str | None = None  # a short code of the vendor or of ours; never an address or content
-    retry_after: float | None = None  # seconds, with `throttled`
+    retry_after: float | None = None  # seconds, with `throttled`, as the vendor said
+
+    @property
+    def rest(self) -> float:
+        """Seconds the vendor is left alone, and the message waits: 0 for any answer but `throttled`."""
+        if self.outcome is not Outcome.THROTTLED:
+            return 0.0
+        return SHORTEST_REST if self.retry_after is None else min(max(self.retry_after, 0.0), LONGEST_REST)
 
 
 def accepted(message_id: str | None = None) -> Answer:

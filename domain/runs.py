@@ -17,6 +17,7 @@ PARKED_FOR = (
     24 * 3600.0
 )  # seconds a run waits with nothing but dead letters; after that they stay retryable in the ledger
 POLL_FIRST, POLL_MOST = 30.0, 300.0  # seconds: how long a run trusts that a signal would have come
+HOLD_FIRST, HOLD_MOST = 1.0, 60.0  # seconds between two questions whether a provider takes messages again
 
 
 def run_id(batch: str) -> str:
@@ -49,6 +50,7 @@ class Look:
 
     batch: str
     channel: str
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class State:
     counts: dict[str, int]  # rows by status
     open: int
     dead: int
+    held: float | None = None  # rows are due whose provider takes nothing now: seconds until asking it makes sense
 
     @property
     def finished(self) -> bool:

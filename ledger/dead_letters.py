@@ -48,7 +48,7 @@ _RETRY = transition(
     join="d.batch_id = g.batch_id AND d.seq = g.seq AND d.channel = g.way",
     keep=("first", "life"),
     where="d.status = 'dead'",
-    change="""status = 'queued', provider = l.first, tries = 0, due_at = now(),
+    change="""status = 'queued', provider = l.first, tries = 0, spent = '{}', due_at = now(),
               give_up_at = now() + make_interval(secs => l.life), reason = NULL""",
     reopens="true",
     also=_UNBURY,

@@ -57,12 +57,25 @@ class Recorded:
     possible_duplicates: int
 
 
+_CLAIMABLE = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
+             AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries"""
+_DUE = f"SELECT count(*) FROM delivery d WHERE {_CLAIMABLE}"  # noqa: S608 - built from constants
+
 _ABANDON = transition(
     Step.ABANDON,
     where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider
              AND d.status = 'sending' AND d.claimed_by <> :me""",
     change="""status = 'in_doubt', doubts = doubts + 1, doubt_until = now() + make_interval(secs => :doubt),
               reason = 'abandoned'""",
+    returning=f"SELECT (SELECT count(*) FROM moved) AS abandoned, ({_DUE}) AS due",  # noqa: S608 - the same
+)
+
+# A vendor whose breaker is open may be tried with one message: not with one that it has failed before.
+_DIVERT = transition(
+    Step.DIVERT,
+    where=f"{_CLAIMABLE} AND NOT :to = ANY(d.spent)",
+    change="provider = :to, tries = 0, reason = 'probe'",
+    pick="LIMIT 1 SKIP LOCKED",
     returning="SELECT count(*) FROM moved",
 )
 
@@ -78,8 +91,7 @@ _RESUME = transition(
 
 _CLAIM = transition(
     Step.CLAIM,
-    where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
-             AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries""",
+    where=_CLAIMABLE,
     change="""status = 'sending', attempt = attempt + 1, key_no = key_no + 1, tries = tries + 1,
               claimed_by = :me, claimed_at = now(), reason = NULL,
               possible_duplicates = possible_duplicates + (doubts > 0)::int""",
@@ -101,9 +113,9 @@ _RECORD = transition(
     given="""
     SELECT * FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:attempt AS int[]), CAST(:key_no AS int[]),
         CAST(:outcome AS text[]), CAST(:final AS bool[]), CAST(:message_id AS text[]), CAST(:reason AS text[]),
-        CAST(:pause AS float8[])) AS g(batch_id, seq, attempt, sent_key, outcome, final, message_id, why, pause)""",
+        CAST(:rest AS float8[])) AS g(batch_id, seq, attempt, sent_key, outcome, final, message_id, why, rest)""",
     join="d.batch_id = g.batch_id AND d.seq = g.seq",
-    keep=("outcome", "final", "message_id", "why", "pause"),
+    keep=("outcome", "final", "message_id", "why", "rest"),
     where="d.attempt = g.attempt AND d.status IN ('sending', 'in_doubt')",
     change="""
         status = CASE
@@ -120,7 +132,7 @@ _RECORD = transition(
         doubt_until = CASE WHEN l.outcome = 'in_doubt' AND l.old = 'sending'
             THEN now() + make_interval(secs => :doubt) ELSE d.doubt_until END,
         due_at = CASE
-            WHEN l.outcome IN ('throttled', 'released') THEN now() + make_interval(secs => coalesce(l.pause, 0))
+            WHEN l.outcome IN ('throttled', 'released') THEN now() + make_interval(secs => l.rest)
             WHEN l.outcome IN ('retryable', 'vendor_down') AND d.tries < :tries
                 THEN now() + make_interval(secs => (CAST(:retry AS float8[]))[greatest(d.tries, 1)])
             ELSE d.due_at END,
@@ -157,15 +169,31 @@ class Leg:
         """Seconds an in-doubt row waits for news."""
         return self.channel.doubt[self.priority]
 
+    def keys(self) -> dict[str, Any]:
+        """Which rows."""
+        return {"batch": self.batch, "channel": self.channel.name, "provider": self.provider}
+
     def values(self) -> dict[str, Any]:
-        """What the statements have in common."""
-        return {"batch": self.batch, "channel": self.channel.name, "provider": self.provider, "me": self.me}
+        """Which rows, and who works on them."""
+        return {**self.keys(), "me": self.me}
 
 
-async def abandon(db: Database, leg: Leg) -> int:
-    """Rows another execution left in `sending`: nothing can be assumed of them. Returns how many."""
-    rows = await db.run(_ABANDON, **leg.values(), doubt=leg.doubt)
+async def abandon(db: Database, leg: Leg) -> tuple[int, int]:
+    """Nothing can be assumed of rows another execution left in `sending`. Returns how many, and how many are due."""
+    rows = await db.run(_ABANDON, **leg.values(), doubt=leg.doubt, tries=leg.channel.tries)
+    return rows[0].abandoned, rows[0].due
+
+
+async def due(db: Database, leg: Leg) -> int:
+    """How many rows could be claimed now."""
+    rows = await db.run(_DUE, **leg.keys(), tries=leg.channel.tries)
     return rows[0][0]
+
+
+async def divert(db: Database, leg: Leg, to: str) -> bool:
+    """Queue one row that is due for the provider `to` instead; False when there is none that it has not had."""
+    rows = await db.run(_DIVERT, **leg.keys(), tries=leg.channel.tries, to=to)
+    return rows[0][0] > 0
 
 
 async def resume(db: Database, leg: Leg, memory: float) -> list[Claim]:
@@ -216,7 +244,7 @@ async def record(
         final=[a.final for a in answers],
         message_id=[a.answer.message_id for a in answers],
         reason=[a.answer.reason for a in answers],
-        pause=[a.answer.retry_after for a in answers],
+        rest=[a.answer.rest for a in answers],
         tries=leg_of.tries,
         retry=list(leg_of.retry),
         doubt=leg_of.doubt[priority],

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.channels import Channels
+from domain.channels import Channel, Channels
 from domain.deliveries import Status
 from domain.ids import new_id
 from domain.runs import Part, Run
@@ -125,9 +125,20 @@ INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 
 class Intake:
     """The way in. `invent` gives an address for a recipient nobody knows, in development; None otherwise."""
 
-    def __init__(self, db: Database, channels: Channels, *, cap: int, invent: bool = False) -> None:
-        """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one."""
-        self._db, self._channels, self._cap, self._invent = db, channels, cap, invent
+    def __init__(
+        self,
+        db: Database,
+        channels: Channels,
+        *,
+        cap: int,
+        first: Callable[[Channel], str] = lambda channel: channel.route[0],
+        invent: bool = False,
+    ) -> None:
+        """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one.
+
+        `first`: the provider that new messages of a channel are queued for now. A batch asks once for each channel.
+        """
+        self._db, self._channels, self._cap, self._first, self._invent = db, channels, cap, first, invent
 
     async def accept(self, submissions: Sequence[Submission]) -> Flush:
         """Commit a group. One bad submission never hurts its neighbours: a group that fails on data is halved.
@@ -241,36 +252,38 @@ class Intake:
         batches: list[Batch] = []
         rows: list[_Row] = []
         for group in _groups(submissions, self._cap):
-            group_rows = [row for s in group for row in self._rows(s)]
+            providers = {name: self._first(self._channels[name]) for s in group for name in s.channels}
+            group_rows = [row for s in group for row in self._rows(s, providers)]
             lead = new_id()
             for start in range(0, len(group_rows), SPLIT):
                 part = group_rows[start : start + SPLIT]
                 batch = lead if start == 0 else new_id()
                 placed = [_place(row, batch, seq) for seq, row in enumerate(part)]
                 rows += placed
-                batches.append(self._batch(batch, placed))
+                batches.append(_batch(batch, placed, providers))
         return batches, rows
 
-    def _rows(self, submission: Submission) -> Iterable[_Row]:
+    def _rows(self, submission: Submission, providers: Mapping[str, str]) -> Iterable[_Row]:
         for name in submission.channels:
             channel = self._channels[name]
             for recipient in submission.recipients:
                 address = recipient.addresses.get(channel.address)
-                yield _Row(submission.id, 0, submission, recipient, name, address, channel.route[0], channel.life)
+                yield _Row(submission.id, 0, submission, recipient, name, address, providers[name], channel.life)
 
-    def _batch(self, batch: UUID, rows: Sequence[_Row]) -> Batch:
-        sizes: dict[str, int] = {}
-        for row in rows:
-            sizes[row.channel] = sizes.get(row.channel, 0) + 1
-        tenants = {row.submission.tenant for row in rows}
-        first = rows[0].submission
-        run = Run(
-            batch=str(batch),
-            priority=first.priority,
-            parts=[Part(name, size, self._channels[name].route[0]) for name, size in sizes.items()],
-            tenant=first.tenant if len(tenants) == 1 else None,
-        )
-        return Batch(run, first.send_at)
+
+def _batch(batch: UUID, rows: Sequence[_Row], providers: Mapping[str, str]) -> Batch:
+    sizes: dict[str, int] = {}
+    for row in rows:
+        sizes[row.channel] = sizes.get(row.channel, 0) + 1
+    tenants = {row.submission.tenant for row in rows}
+    first = rows[0].submission
+    run = Run(
+        batch=str(batch),
+        priority=first.priority,
+        parts=[Part(name, size, providers[name]) for name, size in sizes.items()],
+        tenant=first.tenant if len(tenants) == 1 else None,
+    )
+    return Batch(run, first.send_at)
 
 
 def _groups(submissions: Sequence[Submission], cap: int) -> Iterable[list[Submission]]:

@@ -9,10 +9,9 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.channels import Channel
 from domain.deliveries import TERMINAL, Status, Step, overall_status
-from domain.runs import POLL_MOST, State
-from domain.settling import Move, Standing, decide
+from domain.runs import HOLD_MOST, POLL_MOST, State
+from domain.settling import Move, Roads, Rules, Standing, decide
 from ledger.database import Database, execute, repeated
 from ledger.transition import transition
 
@@ -24,7 +23,10 @@ _MARGIN = 10.0  # seconds the sweep leaves a run before it calls it late
 _SUMMARY = """
 SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
        extract(epoch FROM min(CASE WHEN d.status = 'queued'
-           THEN least(greatest(d.due_at, now()), d.expires_at, d.give_up_at) END) - now())::float8 AS due,
+           THEN greatest(d.due_at, now()) END) - now())::float8 AS due,
+       extract(epoch FROM min(CASE WHEN d.status = 'queued'
+           THEN least(d.expires_at, d.give_up_at, CASE WHEN d.provider = ANY(CAST(:held AS text[]))
+               THEN d.due_at + make_interval(secs => :patience) END) END) - now())::float8 AS late,
        count(*) FILTER (WHERE d.status = 'queued' AND d.due_at <= now()) AS claimable,
        extract(epoch FROM min(CASE d.status
            WHEN 'sent' THEN d.sent_at + make_interval(secs => :window)
@@ -34,6 +36,8 @@ SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
            WHEN 'undelivered' THEN true
            WHEN 'queued' THEN d.tries >= :tries OR d.expires_at <= now() OR d.give_up_at <= now()
                 OR NOT d.provider = ANY(CAST(:route AS text[]))
+                OR d.provider = ANY(CAST(:held AS text[])) AND (
+                   NOT CAST(:working AS text[]) <@ d.spent OR d.due_at + make_interval(secs => :patience) <= now())
            WHEN 'sent' THEN d.sent_at + make_interval(secs => :window) <= now()
            WHEN 'in_doubt' THEN d.doubt_until <= now()
            ELSE false END) AS stuck
@@ -43,8 +47,8 @@ SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
 """
 
 _LOCK = """
-SELECT d.seq, d.status, d.provider, d.tries, d.doubts, d.reason, d.sent_at, d.doubt_until, d.expires_at, d.give_up_at,
-       now() AS now
+SELECT d.seq, d.status, d.provider, d.tries, d.doubts, d.reason, d.due_at, d.sent_at, d.doubt_until, d.expires_at,
+       d.give_up_at, d.spent, now() AS now
   FROM delivery d
  WHERE d.batch_id = :batch AND d.channel = :channel AND d.status IN ('queued', 'undelivered', 'sent', 'in_doubt')
  ORDER BY d.seq FOR UPDATE
@@ -54,12 +58,14 @@ _MOVE = transition(
     Step.SETTLE,
     given="""
     SELECT * FROM unnest(CAST(:seq AS int[]), CAST(:to AS text[]), CAST(:next AS text[]), CAST(:afresh AS bool[]),
-        CAST(:doubts AS int[]), CAST(:why AS text[])) AS g(seq, target, next, afresh, more_doubts, why)""",
+        CAST(:doubts AS int[]), CAST(:spent AS bool[]), CAST(:why AS text[]))
+        AS g(seq, target, next, afresh, more_doubts, leaves, why)""",
     join="d.batch_id = :batch AND d.seq = g.seq",
-    keep=("target", "next", "afresh", "more_doubts", "why"),
+    keep=("target", "next", "afresh", "more_doubts", "leaves", "why"),
     where="d.channel = :channel",
     change="""status = l.target, provider = l.next, reason = l.why, doubts = d.doubts + l.more_doubts,
               tries = CASE WHEN l.afresh THEN 0 ELSE d.tries END,
+              spent = CASE WHEN l.leaves THEN d.spent || d.provider ELSE d.spent END,
               due_at = CASE WHEN l.target = 'queued' THEN now() ELSE d.due_at END""",
     also="""
 buried AS (
@@ -79,7 +85,7 @@ _SERIAL = "SELECT 1 FROM batch WHERE id = (SELECT lead_id FROM batch WHERE id = 
 _CLOSE = """
 WITH looked AS (
     UPDATE batch_channel SET next_look_at = now() + make_interval(secs => :look), armed = :armed, tally = :tally,
-           done_at = CASE WHEN :finished THEN now() END
+           held = :held, done_at = CASE WHEN :finished THEN now() END
      WHERE batch_id = :batch AND channel = :channel
 )
 INSERT INTO statistic (tenant_id, channel, provider, status, n)
@@ -108,46 +114,55 @@ class Settled:
     """What settle found, and what it did."""
 
     state: State
-    moves: tuple[Move, ...]
+    moves: tuple[tuple[str | None, Move], ...]  # with the provider each row was at before
 
 
-async def settle(db: Database, batch: UUID, channel: Channel) -> Settled:
+async def settle(db: Database, batch: UUID, rules: Rules) -> Settled:
     """One look at a channel of a batch."""
-    moves: list[Move] = []
+    moves: list[tuple[str | None, Move]] = []
     while True:
-        summary = await db.run(_SUMMARY, **_keys(batch, channel), **_policy(channel))
+        summary = await db.run(_SUMMARY, **_keys(batch, rules), **_policy(rules))
         if any(row.stuck for row in summary):
-            moves += await repeated(lambda: _decide(db, batch, channel))
+            moves += await repeated(lambda: _decide(db, batch, rules))
             continue
-        state = await repeated(lambda: _keep_books(db, batch, channel))
+        state = await repeated(lambda: _keep_books(db, batch, rules))
         if state is not None:
             return Settled(state, tuple(moves))
 
 
-def _keys(batch: UUID, channel: Channel) -> dict[str, Any]:
-    return {"batch": batch, "channel": channel.name}
+def _keys(batch: UUID, rules: Rules) -> dict[str, Any]:
+    return {"batch": batch, "channel": rules.channel.name}
 
 
-def _policy(channel: Channel) -> dict[str, Any]:
-    return {"window": channel.window, "lease": LEASE, "tries": channel.tries, "route": list(channel.route)}
+def _policy(rules: Rules) -> dict[str, Any]:
+    return {
+        "window": rules.channel.window,
+        "lease": LEASE,
+        "tries": rules.channel.tries,
+        "route": list(rules.channel.route),
+        "held": list(rules.roads.held),
+        "working": list(rules.roads.working),
+        "patience": rules.patience,
+    }
 
 
-async def _decide(db: Database, batch: UUID, channel: Channel) -> list[Move]:
+async def _decide(db: Database, batch: UUID, rules: Rules) -> list[tuple[str | None, Move]]:
     """Lock, decide each row from itself alone, move. Repeats and zombies are harmless."""
     async with db.begin() as connection:
-        rows = await execute(connection, _LOCK, _keys(batch, channel))
-        decided = [(row.seq, move) for row in rows if (move := decide(_standing(row), channel, row.now))]
+        rows = await execute(connection, _LOCK, _keys(batch, rules))
+        decided = [(row, move) for row in rows if (move := decide(_standing(row), rules, row.now))]
         if decided:
             values = {
-                "seq": [seq for seq, _ in decided],
+                "seq": [row.seq for row, _ in decided],
                 "to": [move.to.value for _, move in decided],
                 "next": [move.provider for _, move in decided],
                 "afresh": [move.afresh for _, move in decided],
                 "doubts": [move.doubts for _, move in decided],
+                "spent": [move.spent for _, move in decided],
                 "why": [move.reason for _, move in decided],
             }
-            await execute(connection, _MOVE, {**_keys(batch, channel), **values})
-        return [move for _, move in decided]
+            await execute(connection, _MOVE, {**_keys(batch, rules), **values})
+        return [(row.provider, move) for row, move in decided]
 
 
 def _standing(row: Any) -> Standing:
@@ -157,27 +172,29 @@ def _standing(row: Any) -> Standing:
         row.tries,
         row.doubts,
         row.reason,
+        row.due_at,
         row.sent_at,
         row.doubt_until,
         row.expires_at,
         row.give_up_at,
+        tuple(row.spent),
     )
 
 
-async def _keep_books(db: Database, batch: UUID, channel: Channel) -> State | None:
+async def _keep_books(db: Database, batch: UUID, rules: Rules) -> State | None:
     """Read under the lock of batch_channel, so that nobody can reopen it unseen; None if a row has to be decided first.
 
     Only this lock is held while deliveries are merely read: no deadlock with those who lock deliveries first.
     """
     async with db.begin() as connection:
-        keys = _keys(batch, channel)
+        keys = _keys(batch, rules)
         books = next(iter(await execute(connection, _BOOKS, keys)), None)
         if books is None:
             return State([], None, {}, 0, 0)  # its partition was dropped, or the ledger is another one: nothing to do
-        summary = await execute(connection, _SUMMARY, {**keys, **_policy(channel)})
+        summary = await execute(connection, _SUMMARY, {**keys, **_policy(rules)})
         if any(row.stuck for row in summary):
             return None
-        state = _state(summary)
+        state = _state(summary, rules.roads)
         ended = not state.open
         if ended:
             await execute(connection, _SERIAL, keys)
@@ -188,9 +205,10 @@ async def _keep_books(db: Database, batch: UUID, channel: Channel) -> State | No
             "look": _next_look(state),
             "armed": state.counts.get(Status.SENT, 0) + state.counts.get(Status.IN_DOUBT, 0) > 0,
             "finished": state.finished,
+            "held": state.held is not None,
             "tally": orjson.dumps(tally).decode(),
             "tenants": [tenant for (tenant, _, _), _ in changes],
-            "channels": [channel.name] * len(changes),
+            "channels": [rules.channel.name] * len(changes),
             "providers": [provider for (_, provider, _), _ in changes],
             "statuses": [status for (_, _, status), _ in changes],
             "changes": [n for _, n in changes],
@@ -199,19 +217,35 @@ async def _keep_books(db: Database, batch: UUID, channel: Channel) -> State | No
         return state
 
 
-def _state(summary: Sequence[Any]) -> State:
+def _state(summary: Sequence[Any], roads: Roads) -> State:
     counts: Counter[str] = Counter()
     due: list[str] = []
     waits: list[float] = []
+    holds: list[float] = []
     for row in summary:
         counts[row.status] += row.n
         orphaned = row.status == Status.SENDING and row.deadline <= 0
-        if (row.claimable or orphaned) and row.provider not in due:
+        hold = _hold(row, roads)
+        if ((row.claimable and not hold) or orphaned) and row.provider not in due:
             due.append(row.provider)
-        waits += [seconds for seconds in (row.due, row.deadline) if seconds is not None]
-    dead = counts[Status.DEAD]
-    still_open = sum(n for status, n in counts.items() if Status(status) not in TERMINAL)
-    return State(due, max(0.0, min(waits)) if waits else None, dict(counts), still_open, dead)
+        holds += [hold] if hold else []
+        waits += [seconds for seconds in (None if hold else row.due, row.late, row.deadline) if seconds is not None]
+    return State(
+        due=due,
+        wait=max(0.0, min(waits)) if waits else None,
+        counts=dict(counts),
+        open=sum(n for status, n in counts.items() if Status(status) not in TERMINAL),
+        dead=counts[Status.DEAD],
+        held=min(holds) if holds else None,
+    )
+
+
+def _hold(row: Any, roads: Roads) -> float | None:
+    """Seconds until asking this row's provider makes sense; None if it may be asked as soon as something is due."""
+    if row.status != Status.QUEUED or row.provider not in roads.held:
+        return None
+    seconds = roads.held[row.provider]
+    return HOLD_MOST if seconds is None else max(seconds, row.due)
 
 
 def _next_look(state: State) -> float:
@@ -220,8 +254,9 @@ def _next_look(state: State) -> float:
         return LEASE
     if not state.open:
         return _NEVER if state.dead else 0.0
-    wait = POLL_MOST if state.wait is None else min(state.wait, POLL_MOST)
-    return max(wait, 0.0) + _MARGIN
+    wait = min(each for each in (state.wait, state.held, POLL_MOST) if each is not None)
+    # A run asks a provider that takes nothing less and less often.
+    return max(wait, 0.0 if state.held is None else HOLD_MOST) + _MARGIN
 
 
 def _tally(summary: Sequence[Any]) -> dict[str, int]:

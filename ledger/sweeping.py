@@ -23,6 +23,14 @@ UPDATE batch_channel c SET next_look_at = now() + make_interval(secs => :again)
 RETURNING c.batch_id, c.channel
 """
 
+_RELEASE = """
+UPDATE batch_channel c SET next_look_at = now()
+  FROM (SELECT batch_id, channel FROM batch_channel WHERE done_at IS NULL AND held AND channel = :channel
+           FOR UPDATE SKIP LOCKED) AS waiting
+ WHERE c.batch_id = waiting.batch_id AND c.channel = waiting.channel
+RETURNING 1
+"""
+
 _RUNS = """
 SELECT b.id, b.priority, b.tenant_id, b.start_at, c.channel,
        (SELECT count(*) FROM delivery d WHERE d.batch_id = b.id AND d.channel = c.channel) AS size
@@ -59,6 +67,11 @@ async def overdue(db: Database, most: int = 500) -> list[Late]:
         channels.setdefault(row.batch_id, []).append(row.channel)
     found = await _runs(db, list(channels))
     return [Late(run, start_at, tuple(sorted(channels[UUID(run.batch)]))) for run, start_at in found]
+
+
+async def release(db: Database, channel: str) -> int:
+    """Let the runs that wait for a provider of this channel be called by the next sweeps. Returns how many."""
+    return len(await db.run(_RELEASE, channel=channel))
 
 
 async def runs_of(db: Database, batches: Sequence[UUID]) -> list[Run]:

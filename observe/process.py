@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
@@ -19,3 +20,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a process's main coroutine on uvloop: the same work for less."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+@asynccontextmanager
+async def beside(*endless: Coroutine[Any, Any, Any]) -> AsyncGenerator[None]:
+    """Loops that run beside the block and end with it."""
+    tasks = [asyncio.create_task(each) for each in endless]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

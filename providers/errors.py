@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from domain.outcomes import Answer, Outcome
+from domain.outcomes import LONGEST_REST, SHORTEST_REST, Answer, Outcome
 
 ErrorMap = Mapping[str, Outcome]
 """Code -> outcome. A code is the vendor's own (`21610`, `UNREGISTERED`), a status (`429`) or a class of it (`4xx`)."""
-
-DEFAULT_PAUSE = 1.0  # seconds, for a `throttled` that names no time
-LONGEST_PAUSE = 3600.0  # seconds; a vendor that names more is asked again after this
 
 
 def refused(errors: ErrorMap, status: int, code: str | None = None, pause: float | None = None) -> Answer:
@@ -44,4 +41,4 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _bounded(pause: float | None) -> float:
     # A NaN or a negative number is as good as no number.
-    return min(pause, LONGEST_PAUSE) if pause is not None and pause >= 0 else DEFAULT_PAUSE
+    return min(pause, LONGEST_REST) if pause is not None and pause >= 0 else SHORTEST_REST

@@ -79,6 +79,10 @@ class Settings(Section):
         default_factory=dict,
         description='changes to the channels\' policies, as JSON: {"email": {"route": ["ses"], "window": 60}}',
     )
+    providers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='messages a second a provider may be given, as JSON: {"twilio": {"rate": 80, "burst": 100}}',
+    )
     secret_key: SecretStr = Field(SecretStr(""), description="keys the fingerprints kept of idempotent requests")
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")

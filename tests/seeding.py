@@ -9,6 +9,7 @@ from domain.ids import DeliveryId
 from domain.messages import Content
 from domain.outcomes import Answer, Outcome
 from domain.priorities import Priority
+from domain.settling import Rules
 from domain.submissions import Recipient, Submission
 from ledger.database import Database
 from ledger.deliveries import Answered, Claim, Leg, claim, record
@@ -66,13 +67,13 @@ async def sent(db: Database, batch: UUID, channel: Channel) -> None:
     """The first provider took all of it."""
     claims = await claim_due(db, batch, channel)
     await answer(db, channel, claims, Answer(Outcome.ACCEPTED, message_id=f"vendor-{batch}"))
-    await settle(db, batch, channel)
+    await settle(db, batch, Rules.clear(channel))
 
 
 async def failed(db: Database, batch: UUID, channel: Channel) -> None:
     """The first provider refused all of it for good."""
     await answer(db, channel, await claim_due(db, batch, channel), Answer(Outcome.REJECTED, reason="bad address"))
-    await settle(db, batch, channel)
+    await settle(db, batch, Rules.clear(channel))
 
 
 async def dead(db: Database, batch: UUID, channel: Channel) -> None:
@@ -84,7 +85,7 @@ async def dead(db: Database, batch: UUID, channel: Channel) -> None:
             )
             claims = await claim_due(db, batch, channel, provider)
             await answer(db, channel, claims, Answer(Outcome.VENDOR_DOWN, reason="refused"), provider)
-        await settle(db, batch, channel)
+        await settle(db, batch, Rules.clear(channel))
 
 
 def batch_of(flush: Flush, place: int = 0) -> UUID:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from domain.operators import Switch
 from throttle.policy import Figures
 from throttle.state import State
 from throttle.steps import Admit, Rank, Ruling
-from throttle.words import Breaker, Switch
+from throttle.words import RATE, Breaker
 
 
 def admit(state: State, now: int, figures: Figures, step: Admit) -> tuple[State, Ruling]:
@@ -19,7 +20,7 @@ def admit(state: State, now: int, figures: Figures, step: Admit) -> tuple[State,
     if step.rank is Rank.CHECK:
         return state, Ruling()
     state, granted, wait = _take(state, now, figures, step.wanted, step.reserve)
-    return state, Ruling(granted, wait, reason="rate" if granted < step.wanted else "")
+    return state, Ruling(granted, wait, reason=RATE if granted < step.wanted else "")
 
 
 def _admit_probe(state: State, now: int, figures: Figures, step: Admit) -> tuple[State, Ruling]:
@@ -33,17 +34,18 @@ def _admit_probe(state: State, now: int, figures: Figures, step: Admit) -> tuple
         return state, Ruling(reason=state.reason, wait=figures.probe_every)
     state, granted, wait = _take(state, now, figures, min(step.wanted, 1), step.reserve)
     if not granted:
-        return state, Ruling(reason="rate", wait=wait)
+        return state, Ruling(reason=RATE, wait=wait)
     wait = figures.probe_every if step.wanted > 1 else -1
     return replace(state, probe_at=now + figures.probe_every), Ruling(1, wait, 1, state.reason)
 
 
 def _may_probe(state: State, now: int, figures: Figures, rank: Rank) -> bool:
-    # Who was told to wait a whole interval is just coming back: half a one more, and it is taken to have gone.
-    lately = now - figures.probe_every * 3 // 2
     if rank is Rank.NORMAL:
-        return state.low_at <= lately
+        # Who was told to wait a whole interval is just coming back: half a one more, and it is taken to have gone.
+        return state.low_at <= now - figures.probe_every * 3 // 2
     if rank is Rank.CHECK:
+        # A message proves more than our question, and runs that wait ask once a minute at least.
+        lately = now - figures.check_after
         return state.low_at <= lately and state.normal_at <= lately
     return rank is Rank.LOW
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from domain.operators import Operator, Switch
 from domain.outcomes import Outcome
 from domain.priorities import Priority
 from observe import metrics
@@ -17,7 +18,7 @@ from throttle.policy import MICRO, UNLIMITED, BreakerPolicy, Figures, Pace, micr
 from throttle.shared import Shared, Taken
 from throttle.state import State
 from throttle.steps import Admit, Operate, Pause, Rank, Receipts, Report, Step
-from throttle.words import Admission, Breaker, Change, Operator, Switch, View
+from throttle.words import Admission, Breaker, Change, View
 
 LIMIT = 0.25  # seconds
 LEAST_WAIT = 0.05  # seconds; a pace faster than this is kept by asking for more at once
@@ -98,6 +99,11 @@ class Gate:
         for provider, operator in operators.items():
             await self._take(provider, Operate.of(operator, trust=False))
 
+    def last_heard(self) -> Mapping[str, View]:
+        """How every provider stood when this process last asked anything about it, carried on to this moment."""
+        now, states = self._local.read(tuple(self._paces))
+        return {name: _view(name, state, now, local=False) for name, state in states.items()}
+
     async def states(self) -> Mapping[str, View]:
         """How every provider stands, in one round trip."""
         names = tuple(self._paces)
@@ -111,7 +117,7 @@ class Gate:
                 self._lifeline.failed(error)
             else:
                 self._lifeline.answered()
-                states = {name: self._local.follow(name, state) for name, state in found.items()}
+                states = {name: self._local.follow(name, now, state) for name, state in found.items()}
                 local = False
         views = {name: _view(name, state, now, local) for name, state in states.items()}
         metrics.BREAKER.set({name: _GAUGE[view.breaker] for name, view in views.items()})
@@ -137,7 +143,7 @@ class Gate:
                 self._lifeline.failed(error)
             else:
                 self._lifeline.answered()
-                return replace(taken, state=self._local.follow(provider, taken.state)), False
+                return replace(taken, state=self._local.follow(provider, taken.now, taken.state)), False
         return self._local.take(provider, figures, step), True
 
 

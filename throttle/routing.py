@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from throttle.words import Breaker, Switch, View
+from domain.operators import Switch
+from throttle.words import Breaker, View
 
 
 def route_now(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from throttle.words import Breaker, Operator, Switch
+from domain.operators import Operator, Switch
+from throttle.words import Breaker
 
 
 @dataclass(frozen=True, slots=True)

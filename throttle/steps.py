@@ -5,10 +5,10 @@ from dataclasses import astuple, dataclass
 from enum import IntEnum
 from typing import ClassVar
 
+from domain.operators import Operator
 from domain.outcomes import Outcome
 from domain.priorities import Priority
 from throttle.policy import POINTS, RESERVE, Pace, micro
-from throttle.words import Operator
 
 
 class Rank(IntEnum):

@@ -15,7 +15,6 @@ from throttle.words import Change
 log = logs.get(__name__)
 
 EVERY = 0.05  # seconds
-_PAUSE = 1.0  # seconds, for a `throttled` that names no time
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +44,7 @@ class Tally:
         self._calls: dict[Call, None] = {}  # in the order in which they began; not those already counted as slow
         self._gathered: dict[tuple[str, bool], _Gathered] = {}
         self._reporting: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     def begin(self, provider: str, probe: bool = False) -> Call:
         """A call goes out now. Every call must come to `end` or `drop`."""
@@ -56,8 +56,9 @@ class Tally:
     def end(self, call: Call, answers: Sequence[Answer]) -> None:
         """Its answers, one for each of its messages: the call worked when any was accepted, else the first counts."""
         gathered = self._of(call)
-        pauses = [_PAUSE if a.retry_after is None else a.retry_after for a in answers if a.outcome is Outcome.THROTTLED]
-        gathered.pause = max(pauses, default=gathered.pause)
+        rest = max(answer.rest for answer in answers)
+        if rest:
+            gathered.pause = max(rest, gathered.pause or 0.0)
         if call in self._calls:  # else it has been counted as slow
             del self._calls[call]
             answer = next((a for a in answers if a.outcome is Outcome.ACCEPTED), answers[0])
@@ -75,11 +76,18 @@ class Tally:
         self._at(provider, probe).outcomes[Outcome.RELEASED] += messages
         self._wake()
 
+    def tell(self, change: Change) -> None:
+        """Have `on_change` awaited, beside the reports: a slow ledger must not hold them up."""
+        task = asyncio.create_task(self._tell(change))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     async def close(self) -> None:
         """Report what is left. Calls still in flight are forgotten."""
         self._calls.clear()
         if self._reporting is not None:
             await self._reporting
+        await asyncio.gather(*self._telling)
 
     def _of(self, call: Call) -> _Gathered:
         return self._at(call.provider, call.probe)
@@ -117,9 +125,11 @@ class Tally:
         change = await self._gate.report(
             provider, gathered.outcomes, slow=gathered.slow, probe=probe, last=gathered.last
         )
-        if change is None:
-            return
+        if change is not None:
+            self.tell(change)
+
+    async def _tell(self, change: Change) -> None:
         try:
             await self._on_change(change)
         except Exception:
-            log.exception("breaker.change_not_written", provider=provider, after=change.after, reason=change.reason)
+            log.exception("breaker.change_not_told", provider=change.provider, after=change.after, why=change.reason)

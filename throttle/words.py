@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.operators import Operator, Switch
+
+RATE = "rate"  # the reason of an admission that the provider's pace cuts short
+
 
 class Breaker(StrEnum):
     """closed: traffic flows. open: the vendor fails, single probes go. half_open: its last probes came through."""
@@ -11,23 +15,6 @@ class Breaker(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
-
-
-class Switch(StrEnum):
-    """What an operator wants of a provider."""
-
-    ENABLED = "enabled"
-    DRAINING = "draining"  # takes no new messages; what is queued for it still goes
-    DISABLED = "disabled"  # nothing goes
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """An operator's word on one provider."""
-
-    switch: Switch = Switch.ENABLED
-    reason: str = ""
-    weight: float | None = None  # its part of new messages against the others of the route; None: by order
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +26,11 @@ class Admission:
     state: Breaker
     probe: bool = False  # the one message granted is a probe: report what came of it with `probe=True`
     reason: str | None = None  # why not all was granted
+
+    @property
+    def paced(self) -> bool:
+        """Whether it is the provider's pace that holds the rest up: more may go after `wait`."""
+        return self.reason == RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,30 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
 
+from activities.breakers import Breakers
+from activities.checking import Checks
 from activities.delivering import Activities
 from activities.maintenance import Maintenance
 from activities.recorder import Recorder
 from activities.sending import Means
 from domain.priorities import MAINTENANCE
 from ledger.database import Database, LedgerUnavailable
+from ledger.provider_switches import switches
 from observe import logs, metrics, traces
 from observe.exposition import serve
-from observe.process import calm_gc
+from observe.process import beside, calm_gc
 from providers.registry import Installed, installed
 from runs import Runs, TemporalAway, connect
 from runs.prepare import prepare
 from runs.queues import queue_states
 from settings import Settings
+from throttle.opened import open_gates
+from throttle.tally import Tally
 from workers import ready
 from workers.queues import chosen, every_queue
 from workflows.batch import BatchWorkflow
@@ -33,6 +39,7 @@ log = logs.get(__name__)
 
 _GRACE = timedelta(seconds=15)  # longer than any vendor call
 _PREPARE_EVERY = 20.0  # seconds: a Temporal whose database was deleted gets its schedules back
+_AT_ONCE = 256  # executions of `deliver` for each queue: those that hang at a dead vendor leave room for the others
 _POOL = 8  # connections; a statement takes milliseconds, so few are busy at once
 
 # Temporal's sandbox would cost as much as the run itself; a test holds workflows/ to the same rules (decision 0018).
@@ -52,23 +59,27 @@ class Workshop:
 @asynccontextmanager
 async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
     """Everything the queues need, open inside the block. Raises SettingsError."""
-    db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion worker")
-    here = installed(settings.channels)
-    recorder = Recorder(db)
-    client = await connect(
-        settings.required("temporal_address"),
-        settings.temporal_namespace,
-        traces.temporal_interceptors(),
-        lazy=False,
-    )
-    means = Means(db, recorder, f"{settings.reachable_at}/webhook")
-    activities = Activities(means, here.channels, here.providers)
-    try:
-        yield Workshop(client, here, activities, Maintenance(db, Runs(client)))
-    finally:
-        await recorder.close()
-        await here.close()
-        await db.close()
+    async with AsyncExitStack() as stack:
+        db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion worker")
+        stack.push_async_callback(db.close)
+        here = installed(settings.channels)
+        stack.push_async_callback(here.close)
+        recorder = Recorder(db)
+        stack.push_async_callback(recorder.close)
+        cards = [provider.card for provider in here.providers.values()]
+        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        tally = Tally(gates.gate, Breakers(db, here.providers).changed)
+        stack.push_async_callback(tally.close)
+        await stack.enter_async_context(beside(Checks(gates.gate, tally, here.providers).keep()))
+        client = await connect(
+            settings.required("temporal_address"),
+            settings.temporal_namespace,
+            traces.temporal_interceptors(),
+            lazy=False,
+        )
+        callback = f"{settings.reachable_at}/webhook"
+        means = Means(db, recorder, here.providers, gates.gate, tally, gates.standing, callback)
+        yield Workshop(client, here, Activities(means, here.channels), Maintenance(db, Runs(client)))
 
 
 def worker_for(queue: str, shop: Workshop) -> Worker:
@@ -92,7 +103,7 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
         shop.client,
         task_queue=queue,
         activities=chores if queue == MAINTENANCE else carrying,
-        max_concurrent_activities=32,
+        max_concurrent_activities=_AT_ONCE,
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
         max_heartbeat_throttle_interval=timedelta(seconds=3),
         graceful_shutdown_timeout=_GRACE,

@@ -14,6 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.runs import (
         DELIVER,
         DISCARD,
+        HOLD_FIRST,
+        HOLD_MOST,
         PARKED_FOR,
         POLL_FIRST,
         POLL_MOST,
@@ -68,7 +70,7 @@ class BatchWorkflow:
 
     async def _carry(self, part: Part) -> None:
         """Bring one channel's deliveries to an end, and stay: late news may open it again."""
-        channel, poll = part.channel, POLL_FIRST
+        channel, poll, hold = part.channel, POLL_FIRST, HOLD_FIRST
         due = [part.provider] if part.provider else []
         while not workflow.info().is_continue_as_new_suggested():
             seen = self._hints[channel]  # before the rows are read, so that no news falls between
@@ -77,10 +79,9 @@ class BatchWorkflow:
             if due:
                 poll = POLL_FIRST
             elif state.open:
-                news = await self._news_since(
-                    seen, channel, poll if state.wait is None else min(poll, state.wait + 0.05)
-                )
+                news = await self._news_since(seen, channel, _patience(state, poll, hold))
                 poll = POLL_FIRST if news else min(2 * poll, POLL_MOST)
+                hold = HOLD_FIRST if news or state.held is None else min(2 * hold, HOLD_MOST)
             else:
                 await self._rest(seen, channel, state)
 
@@ -120,7 +121,7 @@ class BatchWorkflow:
         """Local: it only reads the ledger, and a task of its own would cost Temporal more than the work."""
         return await workflow.execute_local_activity(
             SETTLE,
-            Look(self._run.batch, channel),
+            Look(self._run.batch, channel, self._run.priority),
             result_type=State,
             activity_id=f"settle/{channel}",
             summary=f"how {channel} stands",
@@ -186,6 +187,16 @@ class BatchWorkflow:
         return self._states
 
 
+def _patience(state: State, poll: float, hold: float) -> float:
+    """Seconds until the rows are looked at again without news."""
+    waits = [poll]
+    if state.wait is not None:
+        waits.append(state.wait + 0.05)
+    if state.held is not None:
+        waits.append(max(state.held + 0.05, hold))
+    return min(waits)
+
+
 def _show(state: str) -> None:
     """Let operators list the runs that wait for a person."""
     workflow.upsert_search_attributes([_STATE.value_set(state)])  # pyright: ignore[reportUnknownMemberType]
@@ -200,6 +211,8 @@ def _line(state: State) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in state.counts.items())
     if state.due:
         return f"{counts}; now due through {', '.join(state.due)}"
+    if state.held is not None:
+        return f"{counts}; waiting for a provider"
     if state.open:
         return counts if state.wait is None else f"{counts}; next deadline {state.wait:.0f} s after this look"
     return f"{counts}; waiting for `retry` or `discard`" if state.dead else f"{counts}; done"

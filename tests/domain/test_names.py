@@ -87,15 +87,6 @@ def test_the_policy_of_a_channel_is_the_one_promised(channel: object) -> None:
     assert channel.timeout[Priority.HIGH] == 3  # type: ignore[attr-defined]
 
 
-def test_a_route_is_gone_through_once_in_order() -> None:
-    gone, provider = [], EMAIL.route[0]
-    while provider:
-        gone.append(provider)
-        provider = EMAIL.after(provider)
-    assert tuple(gone) == EMAIL.route
-    assert EMAIL.after("somebody who left") == EMAIL.route[0]
-
-
 def test_queues_of_runs_and_of_activities_are_never_the_same() -> None:
     runs = {workflow_queue(priority) for priority in Priority}
     work = {delivery_queue(channel, priority) for channel in ("email", "sms", "push") for priority in Priority}

@@ -7,6 +7,7 @@ from seeding import CHANNELS, accept, batch_of, claim_due, dead, sent, statuses,
 from domain.channels import EMAIL, SMS
 from domain.ids import DeliveryId
 from domain.runs import Order
+from domain.settling import Rules
 from ledger.database import Database
 from ledger.dead_letter_list import Which, count, listed
 from ledger.dead_letters import discard, of_run, one, retry
@@ -92,10 +93,10 @@ async def test_a_run_signal_names_channel_and_rows(db: Database) -> None:
 
 async def test_what_is_discarded_has_failed_and_its_run_ends(db: Database) -> None:
     batch = await buried(db)
-    assert not (await settle(db, batch, SMS)).state.finished
+    assert not (await settle(db, batch, Rules.clear(SMS))).state.finished
     done = await discard(db, one(DeliveryId(batch, 0), None))
     assert (done.moved, done.wake) == (1, ((batch, "sms"),))
-    assert (await settle(db, batch, SMS)).state.finished
+    assert (await settle(db, batch, Rules.clear(SMS))).state.finished
     (row,) = await db.run("SELECT status, reason FROM delivery")
     assert row == ("failed", "discarded")
     assert not await db.run("SELECT 1 FROM dead_letter")

@@ -11,6 +11,7 @@ from seeding import accept, batch_of, failed, sent, submission
 from domain.channels import EMAIL
 from domain.priorities import Priority
 from domain.receipts import Receipt, Report
+from domain.settling import Rules
 from domain.submissions import Submission
 from ledger import listing as module
 from ledger.database import Database
@@ -36,7 +37,7 @@ async def five(db: Database) -> AsyncIterator[list[Submission]]:
     await sent(db, batch, EMAIL)
     receipt = Receipt("sendgrid", "e1", Report.DELIVERED, datetime.now(UTC), message_id=f"vendor-{batch}")
     assert (await hear(db, [receipt])).moved == 1
-    await settle(db, batch, EMAIL)
+    await settle(db, batch, Rules.clear(EMAIL))
     await failed(db, batch_of(flushes[1]), EMAIL)
     yield each
 

@@ -6,6 +6,7 @@ from seeding import accept, batch_of, dead, failed, sent, submission
 
 from domain.channels import EMAIL, PUSH, SMS
 from domain.receipts import Receipt, Report
+from domain.settling import Rules
 from ledger import statistics
 from ledger.database import Database
 from ledger.receipts import hear
@@ -18,10 +19,10 @@ async def some_history(db: Database) -> None:
     await sent(db, delivered, EMAIL)
     receipt = Receipt("sendgrid", "e1", Report.DELIVERED, datetime.now(UTC), message_id=f"vendor-{delivered}")
     await hear(db, [receipt])
-    await settle(db, delivered, EMAIL)
+    await settle(db, delivered, Rules.clear(EMAIL))
     await failed(db, batch_of(await accept(db, submission(channels=("sms",)))), SMS)
     await dead(db, batch_of(await accept(db, submission(channels=("push",)))), PUSH)
-    await settle(db, batch_of(await accept(db, submission(tenant="other"))), EMAIL)
+    await settle(db, batch_of(await accept(db, submission(tenant="other"))), Rules.clear(EMAIL))
 
 
 async def test_totals_of_a_tenant(db: Database) -> None:

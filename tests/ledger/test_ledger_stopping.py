@@ -7,6 +7,7 @@ from seeding import accept, answer, batch_of, claim_due, sent, statuses, submiss
 
 from domain.channels import EMAIL
 from domain.outcomes import Answer, Outcome
+from domain.settling import Rules
 from domain.submissions import Refused
 from ledger.database import Database
 from ledger.notifications import status
@@ -23,7 +24,7 @@ async def test_what_waits_is_cancelled_and_its_run_told(db: Database) -> None:
     assert done.wake == ((batch, "email"),)
     assert set((await statuses(db, batch)).values()) == {"cancelled"}
     assert not await claim_due(db, batch, EMAIL)
-    assert (await settle(db, batch, EMAIL)).state.finished
+    assert (await settle(db, batch, Rules.clear(EMAIL))).state.finished
     found = await status(db, "acme", one.id, limit=1, after=None, events=False)
     assert found is not None and found.overview.status == "CANCELLED"
 
@@ -50,7 +51,7 @@ async def test_a_row_in_doubt_is_not_called_cancelled(db: Database) -> None:
     batch = batch_of(await accept(db, one))
     await answer(db, EMAIL, await claim_due(db, batch, EMAIL), Answer(Outcome.IN_DOUBT))
     await db.run("UPDATE delivery SET doubt_until = now() WHERE batch_id = :batch", batch=batch)
-    await settle(db, batch, EMAIL)
+    await settle(db, batch, Rules.clear(EMAIL))
     assert list((await statuses(db, batch)).values()) == ["queued"]
     done = await cancel(db, "acme", one.id)
     assert done is not None and done.cancelled == () and list(done.too_late.values()) == ["UNCONFIRMED"]

@@ -17,6 +17,7 @@ from domain.ids import DeliveryId, SendKey, new_id
 from domain.outcomes import Answer, Outcome
 from domain.priorities import Priority
 from domain.receipts import Receipt, Report
+from domain.settling import Rules
 from ledger import dead_letters, deliveries, receipts, stopping
 from ledger.database import Database
 from ledger.dead_letter_list import Which
@@ -192,7 +193,7 @@ class Walk:
 
     async def settle(self, *_: int) -> None:
         """A look: moves, the answer to the run, and the books."""
-        state = (await settle(self.db, self.batch, self.channel)).state
+        state = (await settle(self.db, self.batch, Rules.clear(self.channel))).state
         for row in self.rows:
             row.settle(self.now)
         due = {row.provider for row in self.rows if row.status == "queued" and row.due <= self.now}

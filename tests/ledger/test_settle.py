@@ -15,6 +15,7 @@ from domain.ids import DeliveryId, new_id
 from domain.outcomes import Answer, Outcome, accepted
 from domain.receipts import Receipt, Report
 from domain.runs import State
+from domain.settling import Rules
 from ledger import dead_letters, deliveries, receipts, sweeping
 from ledger.database import Database
 from ledger.dead_letter_list import Which
@@ -25,7 +26,7 @@ REFUSED, DOUBTFUL = Answer(Outcome.RETRYABLE, reason="busy"), Answer(Outcome.IN_
 
 
 async def looked(db: Database, batch: UUID, channel: Channel) -> State:
-    state = (await settle(db, batch, channel)).state
+    state = (await settle(db, batch, Rules.clear(channel))).state
     await all_is_true(db)
     return state
 
@@ -188,7 +189,7 @@ async def test_a_row_in_sending_without_an_owner_is_due_once_its_lease_is_over(d
 
 
 async def test_a_batch_that_is_not_there_is_finished(db: Database) -> None:
-    assert (await settle(db, new_id(), RESENDING)).state.finished
+    assert (await settle(db, new_id(), Rules.clear(RESENDING))).state.finished
 
 
 async def test_news_is_worth_a_signal_only_to_a_run_that_waits_and_once(db: Database) -> None:
@@ -276,7 +277,7 @@ async def test_two_channels_that_end_at_the_same_moment_end_their_notification(d
         batch = await accepted_batch(db, [RESENDING, ACCEPTING])
         for channel in (RESENDING, ACCEPTING):
             await sent(db, batch, channel, Answer(Outcome.REJECTED))
-        await asyncio.gather(*(settle(db, batch, channel) for channel in (RESENDING, ACCEPTING)))
+        await asyncio.gather(*(settle(db, batch, Rules.clear(channel)) for channel in (RESENDING, ACCEPTING)))
     ended = await db.run("SELECT status, count(*) AS n FROM notification_end GROUP BY status")
     assert [tuple(end) for end in ended] == [("FAILED", 15)]
     written, real = await books(db, "acme")
@@ -292,7 +293,7 @@ async def test_a_notification_of_several_batches_ends_with_the_last_of_them(db: 
         for batch in these:
             one = leg(batch, RESENDING)
             await answered(db, one, await deliveries.claim(db, one, SPLIT), Answer(Outcome.REJECTED))
-        await asyncio.gather(*(settle(db, batch, RESENDING) for batch in these))
+        await asyncio.gather(*(settle(db, batch, Rules.clear(RESENDING)) for batch in these))
         return [end.status for end in await db.run("SELECT status FROM notification_end")]
 
     assert await ends(batches[1]) == []
@@ -303,7 +304,7 @@ async def test_settling_at_once_from_many_places_counts_once(db: Database) -> No
     batch = await accepted_batch(db, [RESENDING], 20)
     await sent(db, batch, RESENDING, accepted())
     await heard(db, batch, Report.UNDELIVERED, range(20))
-    await asyncio.gather(*(settle(db, batch, RESENDING) for _ in range(5)))
+    await asyncio.gather(*(settle(db, batch, Rules.clear(RESENDING)) for _ in range(5)))
     await all_is_true(db)
     written, real = await books(db, "acme")
     assert written == real

@@ -8,13 +8,14 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.operators import Switch
 from throttle.decisions import decide
 from throttle.policy import BreakerPolicy, Figures, Pace, micro
 from throttle.redis import connect
 from throttle.shared import Shared, key
 from throttle.state import State
 from throttle.steps import Admit, Operate, Pause, Rank, Receipts, Report, Step
-from throttle.words import Breaker, Switch
+from throttle.words import Breaker
 
 POLICY = BreakerPolicy(window=0.05, slices=5, sample=6, busy_run=12, probe_every=0.006, heals=2, longest_pause=0.02)
 

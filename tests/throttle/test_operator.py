@@ -3,7 +3,8 @@
 from gates import HIGH, LOW, break_it, gate_at
 from redis.asyncio import Redis
 
-from throttle.words import Breaker, Operator, Switch
+from domain.operators import Operator, Switch
+from throttle.words import Breaker
 
 
 async def test_nothing_goes_to_a_disabled_provider(redis_url: str) -> None:

@@ -12,10 +12,11 @@ from killable import own_valkey
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
+from domain.operators import Operator, Switch
 from domain.priorities import Priority
 from throttle.gate import LIMIT, Gate
 from throttle.policy import Pace
-from throttle.words import Breaker, Change, Operator, Switch
+from throttle.words import Breaker, Change
 
 
 def fallbacks() -> float:

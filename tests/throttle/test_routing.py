@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from domain.operators import Operator, Switch
 from throttle.routing import probes_due, route_now
-from throttle.words import Breaker, Operator, Switch, View
+from throttle.words import Breaker, View
 
 ROUTE = ("first", "second", "third")
 

@@ -1,0 +1,45 @@
+"""What happened to the providers: changes of breakers, and what operators said."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from ledger.database import Database
+
+BREAKER, OPERATOR = "breaker", "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change. `before` None: nobody had said anything. `local`: seen by one process, while Redis was gone."""
+
+    provider: str
+    at: datetime
+    kind: str
+    before: str | None
+    after: str
+    reason: str
+    changed_by: str | None = None
+    local: bool = False
+
+
+_WRITE = """
+INSERT INTO provider_event (provider, at, kind, before, after, reason, changed_by, local)
+VALUES (:provider, :at, :kind, :before, :after, :reason, :changed_by, :local)
+"""
+
+_NEWEST = """
+SELECT provider, at, kind, before, after, reason, changed_by, local FROM provider_event
+ WHERE CAST(:provider AS text) IS NULL OR provider = :provider
+ ORDER BY at DESC, id DESC LIMIT :most
+"""
+
+
+async def write(db: Database, event: Event) -> None:
+    """Raises LedgerUnavailable."""
+    await db.run(_WRITE, **asdict(event))
+
+
+async def newest(db: Database, provider: str | None, most: int) -> Sequence[Event]:
+    """The last changes, newest first; of one provider or of all."""
+    return [Event(*row) for row in await db.run(_NEWEST, provider=provider, most=most)]

@@ -1,0 +1,37 @@
+"""Opens the gates for a process: Redis, the gates in it, and how the providers stand, kept fresh."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from domain.messages import Card
+from domain.operators import Operator
+from observe.process import beside
+from settings import Settings
+from throttle.gate import Gate
+from throttle.paces import paces
+from throttle.redis import connect
+from throttle.standing import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a process asks before it sends or routes."""
+
+    gate: Gate
+    standing: Standing
+
+
+@asynccontextmanager
+async def open_gates(
+    settings: Settings, cards: Iterable[Card], operators: Callable[[], Awaitable[Mapping[str, Operator]]]
+) -> AsyncGenerator[Gates]:
+    """Open inside the block. `operators` reads the operators' words from the ledger. Raises SettingsError."""
+    redis = connect(settings.required("redis_url"))
+    try:
+        gate = Gate(redis, paces(cards, settings.providers))
+        standing = Standing(gate, operators)
+        async with beside(standing.keep()):
+            yield Gates(gate, standing)
+    finally:
+        await redis.aclose()
