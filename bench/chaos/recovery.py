@@ -1,9 +1,12 @@
-"""How long it took, after each fault, until a new notification was accepted and had been sent. Pure."""
+"""How long it took, after each fault, until a new notification was accepted and had been sent."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+
+import orjson
 
 from bench.chaos.crowd import Accepted
 from bench.chaos.plan import Lane
@@ -49,6 +52,12 @@ def recoveries(strikes: Sequence[Strike], accepted: Sequence[Accepted], sent: Se
         kind: Recovery(len(each), tuple(seconds for seconds in each if seconds is not None))
         for kind, each in sorted(found.items())
     }
+
+
+def sends(log: Path) -> Sequence[Sent]:
+    """The sandbox's log: the text of each message names its request."""
+    lines = map(orjson.loads, log.read_bytes().splitlines())
+    return [Sent(int(line["text"].rpartition(" ")[2]), line["vendor"], line["at"]) for line in lines]
 
 
 def usual_way(accepted: Sequence[Accepted], sent: Sequence[Sent]) -> float | None:

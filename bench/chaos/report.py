@@ -11,7 +11,7 @@ import orjson
 from bench.chaos.crowd import Harvest
 from bench.chaos.recovery import Recovery
 from bench.chaos.striking import Strike
-from bench.chaos.verdict import Verdict
+from bench.verdict import Verdict
 from cli.doctor.ledger import document as checked
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from bench.chaos.crowd import Crowd, Harvest
 from bench.chaos.plan import Fault, plan
-from bench.chaos.recovery import recoveries, usual_way
+from bench.chaos.recovery import recoveries, sends, usual_way
 from bench.chaos.report import Run
 from bench.chaos.settling import settle
 from bench.chaos.site import Site, site
 from bench.chaos.striking import Strike, strike_all
 from bench.chaos.telling import Telling
-from bench.chaos.verdict import judge, sends
+from bench.verdict import judge
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ async def run(wanted: Wanted, folder: Path, tell: Telling) -> Run:
         tell(f"the load has ended: {len(harvest.accepted)} accepted; all is healed")
         left = await settle(here, wanted.settle, tell)
         tell("checking the ledger")
-        verdict = await judge(here, accepted, harvest, left)
+        verdict = await judge(here.db, accepted, here.vendor_log, frozenset(harvest.cancelled), left)
         sent = sends(here.vendor_log)
         tell("stopping everything")
     return Run(

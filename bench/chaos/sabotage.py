@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _tried(name: str, defect: Defect, tree: Path, seconds: float, seed: int) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "TMPDIR": str(tree.parent)}
     _require_that_the_copy_runs(tree, environment)
     out = tree / "report"
     command = [sys.executable, "-m", "bench.chaos", "--seconds", str(seconds), "--seed", str(seed)]

@@ -24,7 +24,7 @@ async def settle(site: Site, within: float, tell: Tell) -> Unfinished:
     while time.monotonic() < end:
         with suppress(LedgerUnavailable):
             left = await unfinished(site.db)
-            if left == Unfinished(0, 0, 0):
+            if not left.anything:
                 break
             if left.dead:
                 await _retry_dead_letters(site)

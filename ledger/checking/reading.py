@@ -99,6 +99,11 @@ class Unfinished:
     dead: int
     looks: int
 
+    @property
+    def anything(self) -> bool:
+        """Is anything left?"""
+        return bool(self.open or self.dead or self.looks)
+
 
 async def pages(db: Database) -> AsyncIterator[Page]:
     """Every batch, oldest first."""

@@ -17,6 +17,7 @@ from domain.channels import EMAIL, SMS
 from domain.ids import DeliveryId, SendKey, new_id
 from domain.outcomes import Answer, Outcome, accepted, in_doubt
 from domain.receipts import Receipt, Report
+from domain.settling import Rules
 from ledger import dead_letters, receipts, stopping
 from ledger.checking import reading
 from ledger.checking.checker import check
@@ -70,27 +71,27 @@ async def life(db: Database) -> Life:
 
     async def reported(key: SendKey) -> None:
         await receipts.hear(db, [Receipt("sendgrid", str(key), Report.DELIVERED, now, key=key)])
-        await settle(db, key.delivery.batch, EMAIL)
+        await settle(db, key.delivery.batch, Rules.clear(EMAIL))
 
     delivered = await new(expires_at=now + HOUR)
     await reported(await sent(delivered, accepted("m1")))
     twice = await new()
     await sent(twice, in_doubt("timeout"))
     await let_pass(db, twice, 1000)
-    await settle(db, twice, EMAIL)
+    await settle(db, twice, Rules.clear(EMAIL))
     await reported(await sent(twice, accepted("m2"), "ses"))
     final = await new()
     await sent(final, accepted("m3"))
     await let_pass(db, final, 20_000)
-    await settle(db, final, EMAIL)
+    await settle(db, final, Rules.clear(EMAIL))
     dead = await new()
     await seeding.dead(db, dead, EMAIL)
     cancelled = await new()
     await stopping.cancel(db, "acme", notifications[-1])
-    await settle(db, cancelled, EMAIL)
+    await settle(db, cancelled, Rules.clear(EMAIL))
     expired = await new(expires_at=now + HOUR)
     await let_pass(db, expired, 2 * 3600)
-    await settle(db, expired, EMAIL)
+    await settle(db, expired, Rules.clear(EMAIL))
     scheduled = await new(send_at=now + HOUR)
     under_way = await new(channels=("email", "sms"), recipients=("ann", "bob"))
     await seeding.claim_due(db, under_way, SMS)
@@ -255,7 +256,7 @@ async def test_a_send_after_a_definite_no_is_no_duplicate(life: Life, tmp_path: 
         await seeding.answer(life.db, EMAIL, [claim], answer, provider)
         bounce = Receipt(provider, f"bounce of {claim.key}", Report.UNDELIVERED, datetime.now(UTC), key=claim.key)
         await receipts.hear(life.db, [bounce])
-        await settle(life.db, batch, EMAIL)
+        await settle(life.db, batch, Rules.clear(EMAIL))
     assert await held_against(life, tmp_path, taken) == set()
 
 
