@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import shutil
 import signal
 import sys
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = Wanted(options.seconds, options.seed, options.rate, options.settle, options.only, options.every)
     folder = Path(tempfile.mkdtemp(prefix="clarion-chaos-"))
     logs.configure("error", "text")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # that connections die under their probes is the idea
     try:
         done = asyncio.run(_interruptible(wanted, folder))
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -9,7 +9,15 @@ import orjson
 
 _PEOPLE = 5000
 _ITEMS = (3, 8)  # of one POST /notify/batch
-_FATES = {"plain": 70, "expiring": 9, "scheduled": 7, "cancelled": 5, "cancelled-in-time": 4, "batch": 5}
+_FATES = {
+    "plain": 68,
+    "expiring": 9,
+    "scheduled": 7,
+    "cancelled-in-time": 4,
+    "cancelled-at-once": 4,
+    "cancelled-late": 3,
+    "batch": 5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,11 @@ def _times(fate: str, chance: random.Random, now: datetime) -> tuple[dict[str, s
             return {"expires_at": after(1, 20)}, None
         case "scheduled":
             return {"send_at": after(2, 15)}, None
-        case "cancelled":  # while it is being sent: mostly too late
-            return {}, chance.uniform(0, 0.6)
         case "cancelled-in-time":
             return {"send_at": after(6, 15)}, chance.uniform(0.5, 8)
+        case "cancelled-at-once":  # while it is being sent
+            return {}, chance.uniform(0, 0.6)
+        case "cancelled-late":  # when it has been sent, unless something was in the way
+            return {}, chance.uniform(1, 12)
         case _:
             return {}, None

@@ -39,7 +39,7 @@ def _tried(name: str, defect: Defect, tree: Path, seconds: float, seed: int) -> 
     _require_that_the_copy_runs(tree, environment)
     out = tree / "report"
     command = [sys.executable, "-m", "bench.chaos", "--seconds", str(seconds), "--seed", str(seed)]
-    command += ["--settle", str(defect.settle), "--rate", "20", "--out", str(out), "--only", *defect.kinds]
+    command += ["--settle", str(defect.settle), "--rate", "10", "--out", str(out), "--only", *defect.kinds]
     code = subprocess.run(command, cwd=tree, env=environment, check=False).returncode
     report = _report(out / f"chaos-{seed}.json")
     if code != 1 or report is None:
