@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> float:
     number = float(text)
     if number <= 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError("must be more than 0")
     return number
 
 

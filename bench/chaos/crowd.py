@@ -41,7 +41,7 @@ class Harvest:
 
 
 class Crowd:
-    """Calls at a steady rate until stopped."""
+    """Calls until stopped: each second's requests come together, so that notifications share batches."""
 
     def __init__(self, apis: tuple[str, ...], seed: int, rate: float, file: Path) -> None:
         """`rate`: requests a second. `file` gets `{n} {id}` for each accepted notification, line by line."""
@@ -65,7 +65,7 @@ class Crowd:
         """One keep-alive connection, to the other API whenever it breaks."""
         connection: Connection | None = None
         for n in self._numbers:
-            await _until(began + n / self._rate, stop)
+            await _until(began + n // self._rate, stop)
             if stop.is_set():
                 break
             target = self._targets[me % len(self._targets)]

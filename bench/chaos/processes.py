@@ -12,9 +12,10 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from bench.chaos.site import Site
+from workers.embedded.errors import StackError
 from workers.embedded.part import Part
 
-_BACK_WITHIN = 60.0  # seconds for a part on a busy machine; a quiet one needs one or two
+_BACK_WITHIN = 90.0  # seconds for a part on a busy machine; a quiet one needs one or two
 _LISTED, _RUNS = 200, 20  # open runs looked at, and ended of them
 
 
@@ -27,10 +28,13 @@ async def kill(part: Part) -> None:
 
 
 async def back(part: Part, not_as: int | None = None) -> None:
-    """Wait until it answers, in another life than this one. Raises TimeoutError."""
-    async with asyncio.timeout(_BACK_WITHIN):
-        while part.pid in (None, not_as) or not part.ready.is_set():  # noqa: ASYNC110 (a pid has no event)
-            await asyncio.sleep(0.05)
+    """Wait until it answers, in another life than this one. Raises StackError."""
+    try:
+        async with asyncio.timeout(_BACK_WITHIN):
+            while part.pid in (None, not_as) or not part.ready.is_set():  # noqa: ASYNC110 (a pid has no event)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise StackError(f"{part.name} did not come back within {_BACK_WITHIN:g} s.", exit_code=1) from None
 
 
 @contextmanager

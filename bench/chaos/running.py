@@ -61,7 +61,7 @@ async def run(wanted: Wanted, folder: Path, tell: Telling) -> Run:
 async def _under_load(
     here: Site, wanted: Wanted, faults: list[Fault], accepted: Path, tell: Telling
 ) -> tuple[Harvest, list[Strike]]:
-    """The load with its faults. A part that cannot be kept running ends it."""
+    """The load with its faults. Raises StackError for a part that cannot be kept running."""
     stop = asyncio.Event()
     crowd = Crowd(here.apis, wanted.seed, wanted.rate, accepted)
     watching = asyncio.create_task(here.stack.failure())
@@ -71,11 +71,19 @@ async def _under_load(
             load = group.create_task(crowd.call(stop))
             striking = group.create_task(strike_all(here, faults, wanted.seed, stop, tell))
             group.create_task(_end(stop, wanted.seconds, crowd, tell))
+    except ExceptionGroup as group:
+        raise _first(group) from None
     finally:
         if watching.done() and not watching.cancelled():
             watching.result()
         watching.cancel()
     return load.result(), striking.result()
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _end(stop: asyncio.Event, seconds: float, crowd: Crowd, tell: Telling) -> None:

@@ -1,4 +1,4 @@
-"""A short fault run of a fixed seed: every part is killed, vendors fail; nothing is lost, every duplicate is counted."""
+"""A short fault run of a fixed seed: every part is killed, vendors fail, nothing is lost, no duplicate is uncounted."""
 
 import asyncio
 import json
