@@ -32,7 +32,7 @@ class Telling(AbstractContextManager["Telling"]):
         """One line that stays."""
         told = f"{time.monotonic() - self._began:6.1f} s  {line}"
         if self._status:
-            self._status.console.print(told)
+            self._status.console.print(told, markup=False)
         else:
             sys.stderr.write(f"{told}\n")
             sys.stderr.flush()
