@@ -86,8 +86,10 @@ def _value(name: str, value: Any) -> Any:
             return tuple(float(pause) for pause in value)
         case "silence" | "doubtful":
             return Then(value)
-        case "doubt" | "timeout":
+        case "doubt" | "timeout" | "patience":
             seconds: dict[str, Any] = value if isinstance(value, dict) else dict.fromkeys(Priority, value)
             return by_priority(**{str(priority): float(each) for priority, each in seconds.items()})
+        case "weights":
+            return {str(provider): float(weight) for provider, weight in value.items()}
         case _:
             return float(value)

@@ -1,8 +1,8 @@
 -- The gate of one provider: decisions.py in one round trip, with the server's own clock. KEYS: its hash.
 -- ARGV: the figures of policy.Figures, the step's name, the step's fields. Whole microseconds throughout.
 -- Returns granted, wait, probe, reason, breaker before (when changed), fresh pause, now, then the hash as pairs.
-local names = {'slice', 'slices', 'sample', 'percent', 'run', 'busy_run', 'probe_every', 'heals', 'longest_pause',
-  'interval', 'burst'}
+local names = {'slice', 'slices', 'sample', 'percent', 'run', 'busy_run', 'probe_every', 'check_after', 'heals',
+  'longest_pause', 'interval', 'burst'}
 local F = {}
 for i, name in ipairs(names) do F[name] = tonumber(ARGV[i]) end
 local step = ARGV[#names + 1]
@@ -72,9 +72,11 @@ end
 local NORMAL, LOW, CHECK = 1, 2, 3
 
 local function may_probe(rank)
-  local lately = now - math.floor(F.probe_every * 3 / 2)
-  if rank == NORMAL then return num('low_at') <= lately end
-  if rank == CHECK then return num('low_at') <= lately and num('normal_at') <= lately end
+  if rank == NORMAL then return num('low_at') <= now - math.floor(F.probe_every * 3 / 2) end
+  if rank == CHECK then
+    local lately = now - F.check_after
+    return num('low_at') <= lately and num('normal_at') <= lately
+  end
   return rank == LOW
 end
 

@@ -20,7 +20,7 @@ from throttle.state import State
 from throttle.steps import Admit, Operate, Pause, Rank, Receipts, Report, Step
 from throttle.words import Admission, Breaker, Change, View
 
-LIMIT = 0.25  # seconds
+LIMIT = 1.0  # seconds; a busy process of ours may well be late for an answer that has long been there
 LEAST_WAIT = 0.05  # seconds; a pace faster than this is kept by asking for more at once
 _GONE = (RedisError, OSError, ValueError)  # OSError holds TimeoutError; ValueError: a hash that no gate wrote
 _GAUGE = {Breaker.CLOSED: 0, Breaker.HALF_OPEN: 1, Breaker.OPEN: 2}

@@ -4,7 +4,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-TIMEOUT = 0.2  # seconds for each of: a free connection, connecting, an answer
+TIMEOUT = 0.8  # seconds for each of: a free connection, connecting, an answer
 CONNECTIONS = 16  # per process; a script takes well under a millisecond, so few serve many
 
 

@@ -13,7 +13,7 @@ from throttle.redis import connect
 
 CLIENTS = 64
 FOR = 2.0  # seconds
-CALM = replace(QUICK, probe_every=0.5)
+CALM = replace(QUICK, probe_every=0.5, check_after=1.0)
 
 
 async def test_however_many_ask_one_message_goes_in_an_interval(redis_url: str) -> None:
@@ -95,8 +95,9 @@ async def test_a_check_may_probe_where_only_high_priority_goes(redis_url: str) -
         await gate.admit("vendor", 1, NORMAL)
         await asyncio.sleep(CALM.probe_every)
         assert not await gate.may_check("vendor")  # somebody asked lately
+        await asyncio.sleep(CALM.check_after)
         for _ in range(CALM.heals):
-            await asyncio.sleep(CALM.probe_every * 1.6)
+            await asyncio.sleep(CALM.probe_every * 1.1)
             assert await gate.may_check("vendor")
             await gate.report("vendor", WORKED, probe=True)
         assert (await gate.admit("vendor", 7, HIGH)).granted == 7
