@@ -66,7 +66,8 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         )
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
-        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        gates = await stack.enter_async_context(opening)
         first = gates.standing.first
         intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
@@ -75,7 +76,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, settings, lanes, hearing, gates)
+        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
 
 
 @asynccontextmanager

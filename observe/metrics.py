@@ -55,8 +55,12 @@ RECEIPT_DELAY = Histogram(
 LANE_DEPTH = Gauge("clarion_lane_depth", "Requests waiting in memory for the next flush", ["lane"])
 SWEPT_AT = Gauge("clarion_sweep_timestamp_seconds", "Unix time of this process's last finished sweep")
 
-# How this process last saw the breakers.
+# How this process last saw the providers.
 BREAKER = Reading("clarion_breaker_state", "0: closed, 1: half open, 2: open", "provider")
+PROVIDER_SWITCH = Reading(
+    "clarion_provider_switch", "What an operator wants, 0: enabled, 1: draining, 2: disabled", "provider"
+)
+WORKING = Reading("clarion_channel_working_providers", "Providers of its route that take new messages", "channel")
 
 # What whoever sweeps reads for the whole of Clarion.
 DEAD_LETTERS = Reading("clarion_dead_letters", "Dead letters waiting for a person", "channel")

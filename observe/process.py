@@ -8,6 +8,8 @@ from typing import Any
 
 import uvloop
 
+_AGAIN = 0.5  # seconds
+
 
 def calm_gc() -> None:
     """Leave what start-up made alone and look for cycles less often. Call it when all is imported and connected."""
@@ -29,6 +31,10 @@ async def beside(*endless: Coroutine[Any, Any, Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        running = set(tasks)
+        while running:
+            # Again and again: in Python 3.11 `asyncio.wait_for`, which the Redis client uses, can lose a cancellation.
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_AGAIN)
         await asyncio.gather(*tasks, return_exceptions=True)

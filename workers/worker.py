@@ -67,7 +67,8 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         recorder = Recorder(db)
         stack.push_async_callback(recorder.close)
         cards = [provider.card for provider in here.providers.values()]
-        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        gates = await stack.enter_async_context(opening)
         tally = Tally(gates.gate, Breakers(db, here.providers).changed)
         stack.push_async_callback(tally.close)
         await stack.enter_async_context(beside(Checks(gates.gate, tally, here.providers).keep()))
