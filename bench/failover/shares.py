@@ -1,0 +1,80 @@
+"""Counts claims: which are probes, a vendor's share in windows of time, and when it has its share back."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+from bench.failover.cases import VENDOR
+from bench.failover.facts import Change, Claim
+
+WINDOW = 2.0  # seconds
+STRAGGLES = 1.0  # seconds that a claim may come after the opening it was granted before; the first probe waits for five
+
+
+def of_vendor(claims: Sequence[Claim]) -> list[Claim]:
+    """Those that try the vendor that dies."""
+    return [claim for claim in claims if claim.provider == VENDOR]
+
+
+def between(claims: Sequence[Claim], first: float, end: float) -> list[Claim]:
+    """Those of [first, end)."""
+    return [claim for claim in claims if first <= claim.at < end]
+
+
+def share(claims: Sequence[Claim]) -> float:
+    """The vendor's part of them, 0 to 1; of none it has none."""
+    return len(of_vendor(claims)) / len(claims) if claims else 0.0
+
+
+def split(claims: Sequence[Claim], changes: Sequence[Change]) -> tuple[list[Claim], list[Claim]]:
+    """Claims of the vendor that trusted it, and probes: those made while its breaker was not closed."""
+    spans = _not_closed(changes)
+    trusting: list[Claim] = []
+    probes: list[Claim] = []
+    for claim in of_vendor(claims):
+        probing = any(first + STRAGGLES <= claim.at < end for first, end in spans)
+        (probes if probing else trusting).append(claim)
+    return trusting, probes
+
+
+def _not_closed(changes: Sequence[Change]) -> list[tuple[float, float]]:
+    spans: list[tuple[float, float]] = []
+    since: float | None = None
+    for change in changes:
+        if change.after != "closed":
+            since = change.at if since is None else since
+        elif since is not None:
+            spans.append((since, change.at))
+            since = None
+    return spans if since is None else [*spans, (since, float("inf"))]
+
+
+def worst_share(claims: Sequence[Claim], first: float, end: float, width: float = WINDOW) -> float:
+    """The vendor's largest share in any window of so many seconds that lies within [first, end)."""
+    all_at = [claim.at for claim in claims]
+    its_at = [claim.at for claim in of_vendor(claims)]
+    # A share is largest where one of its claims has just come in or is about to go out.
+    starts = {first, *its_at, *(at - width + 1e-6 for at in its_at)}
+    return max(
+        (_part(its_at, all_at, start, start + width) for start in starts if first <= start <= end - width), default=0.0
+    )
+
+
+def _part(some: Sequence[float], every: Sequence[float], first: float, end: float) -> float:
+    n = bisect_left(every, end) - bisect_left(every, first)
+    return (bisect_left(some, end) - bisect_left(some, first)) / n if n else 0.0
+
+
+def back_after(claims: Sequence[Claim], healed_at: float, enough: float, width: float) -> float | None:
+    """Seconds from healing until the vendor has this share of the last `width` seconds; None: not in this time."""
+    all_at = [claim.at for claim in claims]
+    its_at = [claim.at for claim in of_vendor(claims)]
+    for at in its_at:
+        if at >= healed_at and _part(its_at, all_at, at - width, at + 1e-6) >= enough:
+            return at - healed_at
+    return None
+
+
+def closest(claims: Sequence[Claim]) -> float:
+    """The shortest time between two of them in seconds; infinite for fewer than two."""
+    return min((later.at - earlier.at for earlier, later in pairwise(claims)), default=float("inf"))
