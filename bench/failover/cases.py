@@ -14,6 +14,7 @@ BACK_WITHIN = 60.0  # seconds
 
 POLICY = {
     "route": [VENDOR, OTHER],
+    "hush": HUSH,
     "window": 20,  # a message of the silent vendor ends `unconfirmed` after this, while we watch
     "doubt": 10,  # and one that hung goes on after this; the policy as it comes waits for up to 5 minutes
 }
