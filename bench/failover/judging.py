@@ -30,7 +30,8 @@ class Finding:
     tried: int  # messages that tried the dead vendor while its breaker was closed
     tried_late: int  # of these, from when the fault could be noticed
     probes: int
-    worst_share: float
+    worst_share: float  # in any 2 s
+    worst_share_of_two: float  # in any 2 s with two claims of it or more
     closest_probes: float | None
     back: float | None
     calls: int  # that came to the vendor's address in the whole case, by its own count
@@ -48,7 +49,7 @@ def judged(played: Played) -> Finding:
     """The line for one case."""
     case, moments, claims, verdict = played.case, played.moments, played.claims, played.verdict
     trusting, probes = shares.split(claims, played.changes)
-    noticed = moments.fault + case.noticed_from
+    noticed, moved = moments.fault + case.noticed_from, moments.fault + case.moved_from
     closest = shares.closest(probes)
     before = shares.share(shares.between(claims, moments.began, moments.fault))
     opened = [change.at - moments.fault for change in played.changes if change.after == "open"]
@@ -61,7 +62,8 @@ def judged(played: Played) -> Finding:
         tried=_messages(trusting, moments.fault, moments.healed),
         tried_late=_messages(trusting, noticed, moments.healed),
         probes=len(probes),
-        worst_share=shares.worst_share(claims, moments.fault + case.moved_from, moments.healed),
+        worst_share=shares.worst_share(claims, moved, moments.healed),
+        worst_share_of_two=shares.worst_share(claims, moved, moments.healed, least=2),
         closest_probes=None if math.isinf(closest) else closest,
         back=shares.back_after(claims, moments.healed, before / 2, window_of_return(case)),
         calls=len(played.calls),
@@ -82,8 +84,8 @@ def _broken(played: Played, found: Finding, probes: list[Claim]) -> Iterator[str
     rate, hanging = played.case.rate, played.case.kind is Kind.HANGING
     if rate == 1 and found.tried_late > TRIES:
         yield f"{found.tried_late} messages tried the dead vendor; at most {TRIES} may"
-    if rate > 1 and found.worst_share >= SHARE:
-        yield f"the dead vendor had {found.worst_share:.1%} of the traffic in some 2 s; it must be under {SHARE:.0%}"
+    if rate > 1 and found.worst_share_of_two >= SHARE:
+        yield f"the dead vendor had {found.worst_share_of_two:.1%} of some 2 s; it must be under {SHARE:.0%}"
     if found.opened is None:
         yield "its breaker never opened"
     elif hanging and found.opened > SLOW + NOTICED + 2 / rate:

@@ -10,6 +10,8 @@ from bench.failover.facts import Change, Claim
 WINDOW = 2.0  # seconds
 STRAGGLES = 1.0  # seconds that a claim may come after the opening it was granted before; the first probe waits for five
 
+_TICK = 1e-6
+
 
 def of_vendor(claims: Sequence[Claim]) -> list[Claim]:
     """Those that try the vendor that dies."""
@@ -49,28 +51,32 @@ def _not_closed(changes: Sequence[Change]) -> list[tuple[float, float]]:
     return spans if since is None else [*spans, (since, float("inf"))]
 
 
-def worst_share(claims: Sequence[Claim], first: float, end: float, width: float = WINDOW) -> float:
-    """The vendor's largest share in any window of so many seconds that lies within [first, end)."""
-    all_at = [claim.at for claim in claims]
+def worst_share(claims: Sequence[Claim], first: float, end: float, least: int = 1) -> float:
+    """The vendor's largest share in any 2 s within [first, end) that hold at least so many claims of it."""
+    every_at = [claim.at for claim in claims]
     its_at = [claim.at for claim in of_vendor(claims)]
     # A share is largest where one of its claims has just come in or is about to go out.
-    starts = {first, *its_at, *(at - width + 1e-6 for at in its_at)}
-    return max(
-        (_part(its_at, all_at, start, start + width) for start in starts if first <= start <= end - width), default=0.0
-    )
+    starts = [first, end - WINDOW, *its_at, *(at + _TICK - WINDOW for at in its_at)]
+    windows = [(start, start + WINDOW) for start in starts if first <= start <= end - WINDOW]
+    shares = [_share(its_at, every_at, window) for window in windows if _within(its_at, window) >= least]
+    return max(shares, default=0.0)
 
 
-def _part(some: Sequence[float], every: Sequence[float], first: float, end: float) -> float:
-    n = bisect_left(every, end) - bisect_left(every, first)
-    return (bisect_left(some, end) - bisect_left(some, first)) / n if n else 0.0
+def _share(some: Sequence[float], every: Sequence[float], window: tuple[float, float]) -> float:
+    n = _within(every, window)
+    return _within(some, window) / n if n else 0.0
+
+
+def _within(times: Sequence[float], window: tuple[float, float]) -> int:
+    return bisect_left(times, window[1]) - bisect_left(times, window[0])
 
 
 def back_after(claims: Sequence[Claim], healed_at: float, enough: float, width: float) -> float | None:
     """Seconds from healing until the vendor has this share of the last `width` seconds; None: not in this time."""
-    all_at = [claim.at for claim in claims]
+    every_at = [claim.at for claim in claims]
     its_at = [claim.at for claim in of_vendor(claims)]
     for at in its_at:
-        if at >= healed_at and _part(its_at, all_at, at - width, at + 1e-6) >= enough:
+        if at >= healed_at and _share(its_at, every_at, (at + _TICK - width, at + _TICK)) >= enough:
             return at - healed_at
     return None
 

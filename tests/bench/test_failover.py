@@ -79,7 +79,7 @@ def test_a_silent_vendor_cannot_be_noticed_before_its_receipts_are_due() -> None
 
 
 def test_two_claims_more_in_two_seconds_are_a_share_too_large() -> None:
-    assert "had 7.0% of the traffic in some 2 s" in broken(played(AT_20, *claims([FAULT + 16.8, FAULT + 16.81])))
+    assert "had 7.0% of some 2 s" in broken(played(AT_20, *claims([FAULT + 16.8, FAULT + 16.81])))
 
 
 def test_probes_have_a_distance_and_no_high_priority() -> None:
@@ -115,6 +115,12 @@ def test_a_share_is_the_largest_of_any_window() -> None:
     mixed = [*claims([11.9, 12.1]), *claims([10.5, 11, 13.5, 14, 15], OTHER)]
     assert shares.worst_share(sorted(mixed, key=lambda c: c.at), 10, 20) == pytest.approx(2 / 3)
     assert shares.worst_share(claims([9.9, 20.1]), 10, 20) == 0
+
+
+def test_one_probe_is_no_share_however_little_the_machine_sends() -> None:
+    slow = sorted([*claims([12.0]), *claims([11, 13], OTHER)], key=lambda claim: claim.at)
+    assert shares.worst_share(slow, 10, 20) == pytest.approx(1 / 2)
+    assert shares.worst_share(slow, 10, 20, least=2) == 0
 
 
 async def test_a_closed_forwarder_refuses_breaks_what_there_is_and_opens_again() -> None:
