@@ -26,7 +26,7 @@ class Finding:
     accepted_per_s: float
     sent_per_s: float
     turned_away: int  # requests answered with anything but 202
-    opened: float | None  # when the breaker opened
+    opened: float | None  # when the breaker first opened; below 0: before there was a reason to
     tried: int  # messages that tried the dead vendor while its breaker was closed
     tried_late: int  # of these, from when the fault could be noticed
     probes: int
@@ -88,6 +88,8 @@ def _broken(played: Played, found: Finding, probes: list[Claim]) -> Iterator[str
         yield f"the dead vendor had {found.worst_share_of_two:.1%} of some 2 s; it must be under {SHARE:.0%}"
     if found.opened is None:
         yield "its breaker never opened"
+    elif found.opened < 0:
+        yield f"its breaker opened {-found.opened:.1f} s before the fault"
     elif hanging and found.opened > SLOW + NOTICED + 2 / rate:
         yield f"its breaker opened after {found.opened:.1f} s: a call older than {SLOW:g} s must count as failed"
     if found.closest_probes is not None and found.closest_probes < PROBE_EVERY - LATE_CLAIM:

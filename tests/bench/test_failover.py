@@ -92,6 +92,11 @@ def test_a_breaker_that_waits_for_time_outs_does_not_count_slow_calls() -> None:
     assert "must count as failed" in broken(replace(played(AT_20), changes=late))
 
 
+def test_a_breaker_that_opens_without_a_fault_is_found() -> None:
+    flap = [Change(FAULT - 5, "open", "slow"), Change(FAULT - 4.9, "closed", "operator")]
+    assert broken(replace(played(AT_20), changes=[*flap, *played(AT_20).changes])).endswith("5.0 s before the fault")
+
+
 def test_traffic_that_stays_away_is_found() -> None:
     well = played(AT_20)
     away = [claim for claim in well.claims if claim.provider == OTHER or claim.at < CLOSED]
