@@ -30,7 +30,7 @@ class Finding:
     tried: int  # messages that tried the dead vendor while its breaker was closed
     tried_late: int  # of these, from when the fault could be noticed
     probes: int
-    worst_share: float  # in any 2 s
+    worst_share: float | None  # in any 2 s; two messages, at 1/s, have no shares
     worst_share_of_two: float  # in any 2 s with two claims of it or more
     closest_probes: float | None
     back: float | None
@@ -62,7 +62,7 @@ def judged(played: Played) -> Finding:
         tried=_messages(trusting, moments.fault, moments.healed),
         tried_late=_messages(trusting, noticed, moments.healed),
         probes=len(probes),
-        worst_share=shares.worst_share(claims, moved, moments.healed),
+        worst_share=shares.worst_share(claims, moved, moments.healed) if case.rate > 1 else None,
         worst_share_of_two=shares.worst_share(claims, moved, moments.healed, least=2),
         closest_probes=None if math.isinf(closest) else closest,
         back=shares.back_after(claims, moments.healed, before / 2, window_of_return(case)),

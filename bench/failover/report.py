@@ -82,7 +82,7 @@ def _cells(found: Finding) -> list[str]:
         _seconds(found.opened),
         f"{found.tried}" if found.tried == found.tried_late else f"{found.tried} ({found.tried_late} late)",
         f"{found.probes}",
-        f"{found.worst_share:.1%}",
+        "" if found.worst_share is None else f"{found.worst_share:.1%}",
         _seconds(found.back),
         f"{found.possible_duplicates}",
         f"{found.lost}",
