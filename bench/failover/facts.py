@@ -18,11 +18,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The vendor's breaker changed its state."""
+    """The vendor's breaker changed its state. `local`: in one process alone, which could not ask Redis in time."""
 
     at: float
     after: str
     reason: str
+    local: bool = False
 
 
 _CLAIMS = """
@@ -31,7 +32,7 @@ SELECT extract(epoch FROM e.at)::float8 AS at, e.provider, e.batch_id || '.' || 
  WHERE e.step IN ('claim', 'resume') ORDER BY e.at
 """
 _CHANGES = """
-SELECT extract(epoch FROM at)::float8 AS at, after, reason
+SELECT extract(epoch FROM at)::float8 AS at, after, reason, local
   FROM provider_event WHERE provider = :provider AND kind = 'breaker' ORDER BY at
 """
 _OPEN = "SELECT count(*) AS n FROM batch_channel WHERE done_at IS NULL"
@@ -49,7 +50,7 @@ async def claims(db: Database) -> list[Claim]:
 
 async def changes(db: Database) -> list[Change]:
     """Of the vendor that dies, in order."""
-    return [Change(row.at, row.after, row.reason or "") for row in await db.run(_CHANGES, provider=VENDOR)]
+    return [Change(*row) for row in await db.run(_CHANGES, provider=VENDOR)]
 
 
 async def open_runs(db: Database) -> int:

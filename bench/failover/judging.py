@@ -40,7 +40,7 @@ class Finding:
     lost: int
     uncounted: int
     unfinished: int
-    changes: list[tuple[float, str, str]]
+    changes: list[tuple[float, str, str, bool]]  # when, to what, why, and whether in one process alone
     timeline: list[tuple[int, int, int]]  # second, claims of the vendor, of the others
     broken: list[str]
 
@@ -52,7 +52,7 @@ def judged(played: Played) -> Finding:
     noticed, moved = moments.fault + case.noticed_from, moments.fault + case.moved_from
     closest = shares.closest(probes)
     before = shares.share(shares.between(claims, moments.began, moments.fault))
-    opened = [change.at - moments.fault for change in played.changes if change.after == "open"]
+    opened = [change.at - moments.fault for change in played.changes if change.after == "open" and not change.local]
     finding = Finding(
         case=case.name,
         accepted_per_s=played.accepted_per_s,
@@ -72,7 +72,7 @@ def judged(played: Played) -> Finding:
         lost=verdict.lost,
         uncounted=verdict.uncounted,
         unfinished=verdict.unfinished,
-        changes=[(change.at - moments.fault, change.after, change.reason) for change in played.changes],
+        changes=[(each.at - moments.fault, each.after, each.reason, each.local) for each in played.changes],
         timeline=_timeline(played),
         broken=[],
     )

@@ -29,8 +29,8 @@ def share(claims: Sequence[Claim]) -> float:
 
 
 def split(claims: Sequence[Claim], changes: Sequence[Change]) -> tuple[list[Claim], list[Claim]]:
-    """Claims of the vendor that trusted it, and probes: those made while its breaker was not closed."""
-    spans = _not_closed(changes)
+    """Claims of the vendor that trusted it, and probes: those made while the breaker all share was not closed."""
+    spans = _not_closed([change for change in changes if not change.local])
     trusting: list[Claim] = []
     probes: list[Claim] = []
     for claim in of_vendor(claims):

@@ -116,6 +116,11 @@ def test_a_claim_granted_just_before_the_opening_is_a_try() -> None:
     assert [claim.at for claim in probes] == [OPENED + 5]
 
 
+def test_a_breaker_closed_in_one_process_alone_does_not_make_probes_traffic() -> None:
+    changes = [Change(OPENED, "open", ""), Change(OPENED + 3, "closed", "", local=True)]
+    assert len(shares.split(claims([OPENED + 5, OPENED + 6]), changes)[1]) == 2
+
+
 def test_a_share_is_the_largest_of_any_window() -> None:
     mixed = [*claims([11.9, 12.1]), *claims([10.5, 11, 13.5, 14, 15], OTHER)]
     assert shares.worst_share(sorted(mixed, key=lambda c: c.at), 10, 20) == pytest.approx(2 / 3)
