@@ -4,18 +4,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from api.asgi import App, BodyTooLarge, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
+from api.asgi import App, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
 from api.auth import MAY_SEND, Auth
 from api.envelope import request_id as request_id_of
 from api.notify import Notify
 from api.parts import Parts
-from api.problems import RETRY_SOON, Problem, response
+from api.problems import Problem, response
+from api.refusals import REFUSALS, problem_of
 from api.requests import MOST_BODY
 from api.webhook import Webhook
-from ledger.database import LedgerUnavailable
-from ledger.grouping import Full
 from observe import logs, metrics
-from providers.base import Call, Unavailable
+from providers.base import Call
 
 log = logs.get(__name__)
 
@@ -100,16 +99,8 @@ async def _safely(handler: Callable[[Request], Awaitable[Reply]], request: Reque
         return await handler(request)
     except ClientGone:
         raise
-    except Problem as problem:
-        found = problem
-    except BodyTooLarge:
-        found = Problem("too_large", f"At most {MOST_BODY} bytes.")
-    except Full:
-        found = Problem("overloaded", "Too much is waiting.", headers=RETRY_SOON)
-    except LedgerUnavailable:
-        found = Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=RETRY_SOON)
-    except Unavailable as error:
-        found = Problem("unavailable", str(error), headers=RETRY_SOON)
+    except REFUSALS as error:
+        found = problem_of(error)
     except Exception as error:
         log.exception("door.fault", path=request.path, error=type(error).__name__, request_id=request_id)
         found = Problem("internal")
