@@ -12,11 +12,14 @@ from api.parts import Parts
 from api.problems import Problem, response
 from api.refusals import REFUSALS, problem_of
 from api.requests import MOST_BODY
+from api.room import Room
 from api.webhook import Webhook
 from observe import logs, metrics
 from providers.base import Call
 
 log = logs.get(__name__)
+
+_ROOM = 64 * MOST_BODY  # as text; parsed and in a lane each byte becomes a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Request:
     receive: Receive
 
     async def body(self) -> bytes:
-        """Raises BodyTooLarge, ClientGone."""
+        """Raises BodyTooLarge, ClientGone, Full."""
         return await body_of(self.headers, self.receive, MOST_BODY)
 
 
@@ -41,6 +44,7 @@ class Door:
         self._app, self._notify, self._webhook = app, notify, webhook
         self._auth: Auth = parts.auth
         self._public = parts.settings.reachable_at
+        self._room = Room(_ROOM)
         self._hot: dict[str, Callable[[Request], Awaitable[Reply]]] = {
             "/notify": self._one,
             "/notify/batch": self._many,
@@ -57,9 +61,10 @@ class Door:
         request_id = request_id_of(headers)
         query = scope["query_string"].decode("latin-1")
         url = f"{self._public}{scope['path']}{'?' + query if query else ''}"
-        request = Request(scope["path"], headers, (scope.get("client") or ("", 0))[0], url, receive)
+        client = (scope.get("client") or ("", 0))[0]
         try:
-            reply = await _safely(handler, request, request_id)
+            with self._room.shared(receive) as counted:
+                reply = await _safely(handler, Request(scope["path"], headers, client, url, counted), request_id)
         except ClientGone:
             return
         if handler == self._one:

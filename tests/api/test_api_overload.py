@@ -17,8 +17,10 @@ from api.door import Door
 from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
+from api.room import Room
 from api.webhook import Webhook
 from ledger.database import Database, LedgerUnavailable
+from ledger.grouping import Full
 from ledger.keys import Role
 
 LIMIT = 3
@@ -127,3 +129,16 @@ async def test_the_watch_reads_by_itself_and_outlives_a_ledger_that_is_away(db: 
     async with away.watched(), caller.backlog.watched():
         await caller.fill("low")
     assert (await caller.notify("low")).status_code == 503
+
+
+async def test_bodies_share_a_room_and_give_it_back() -> None:
+    async def receive() -> Mapping[str, Any]:
+        return {"type": "http.request", "body": b"x" * 60}
+
+    room = Room(100)
+    with room.shared(receive) as one:
+        await one()
+        with room.shared(receive) as other, pytest.raises(Full):
+            await other()
+    with room.shared(receive) as one:
+        await one()
