@@ -55,7 +55,7 @@ async def test_kill_each_part_under_load(tmp_path: Path, monkeypatch: pytest.Mon
         result = await load
         db = Database(stack.addresses.database_url, pool_size=2)
         try:
-            verdict = await _settled(db, promised, tmp_path / "data" / "sandbox" / "log.jsonl")
+            verdict = await settled(db, promised, tmp_path / "data" / "sandbox" / "log.jsonl")
         finally:
             await db.close()
     print(f"\n{verdict}; refused {result.refused}, broken {result.broken}")  # noqa: T201 - shown by pytest -s
@@ -72,7 +72,7 @@ async def _killed_and_back(part: Part) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _settled(db: Database, promised: Path, log: Path) -> Verdict:
+async def settled(db: Database, promised: Path, log: Path) -> Verdict:
     """The verdict as soon as everything has ended, or after a minute."""
     end = time.monotonic() + 75
     while True:
