@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,17 +81,8 @@ class Backlog:
             metrics.LANE_BACKLOG.labels(channel, priority.value).set(lane.waiting)
         self._read_at = now
 
-    @asynccontextmanager
-    async def watched(self) -> AsyncGenerator[None]:
-        """Read again and again while the block runs."""
-        watching = asyncio.create_task(self._watch())
-        try:
-            yield
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
+        """Read again and again. Endless."""
         while True:
             asked_at = time.monotonic()
             try:

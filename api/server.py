@@ -26,7 +26,7 @@ from ledger.provider_switches import switches
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
-from observe.process import calm_gc
+from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings
@@ -86,7 +86,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
-        await stack.enter_async_context(backlog.watched())
+        await stack.enter_async_context(beside(backlog.watch()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
         door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))

@@ -86,6 +86,9 @@ class Settings(Section):
         default_factory=dict,
         description='messages a second a provider may be given, as JSON: {"twilio": {"rate": 80, "burst": 100}}',
     )
+    redrive: int = Field(
+        0, ge=0, description="dead letters queued again whenever their last provider's breaker closes, at most; 0: none"
+    )
     secret_key: SecretStr = Field(SecretStr(""), description="keys the fingerprints kept of idempotent requests")
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")

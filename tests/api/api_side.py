@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
@@ -14,15 +15,22 @@ from api.lanes import Lanes
 from api.parts import Parts
 from ledger.database import Database
 from ledger.intake import Intake
+from ledger.provider_switches import switches
 from runs import Runs, connect
 from settings import Settings
+from throttle.gate import Gate
+from throttle.opened import Gates
+from throttle.redis import connect as connect_redis
+from throttle.standing import Standing
 
 
 async def parts_with(db: Database, settings: Settings) -> Parts:
     """What handlers need, with all of the channels and none of the vendors."""
     runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
     lanes = Lanes(Intake(db, CHANNELS, cap=512), runs, max_batch=512, bound=1000)
-    return Parts(db, runs, CHANNELS, {}, settings, lanes, Hearing(db, runs))
+    gate = Gate(connect_redis(settings.required("redis_url")), {})
+    gates = Gates(gate, Standing(gate, partial(switches, db)))
+    return Parts(db, runs, CHANNELS, {}, settings, lanes, Hearing(db, runs), gates)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from api.webhook import Webhook
 from ledger.database import Database, LedgerUnavailable
 from ledger.grouping import Full
 from ledger.keys import Role
+from observe.process import beside
 
 LIMIT = 3
 
@@ -126,7 +127,7 @@ async def test_the_watch_reads_by_itself_and_outlives_a_ledger_that_is_away(db: 
     away = Backlog(Database("postgresql://postgres@127.0.0.1:1/nothing"), CHANNELS, limit=LIMIT)
     with pytest.raises(LedgerUnavailable):
         await away.read()
-    async with away.watched(), caller.backlog.watched():
+    async with beside(away.watch(), caller.backlog.watch()):
         await caller.fill("low")
     assert (await caller.notify("low")).status_code == 503
 

@@ -6,6 +6,7 @@ from seeding import accept, batch_of, claim_due, submission
 
 from domain.channels import EMAIL
 from domain.priorities import Priority
+from domain.settling import Rules
 from ledger.backlog import waiting
 from ledger.database import Database
 from ledger.settling import settle
@@ -26,7 +27,7 @@ async def test_the_first_look_ends_it_though_nothing_could_be_sent(db: Database)
     batch = batch_of(await accept(db, submission()))
     await claim_due(db, batch, EMAIL)
     assert await waiting(db) == {("email", Priority.NORMAL): 1}
-    await settle(db, batch, EMAIL)
+    await settle(db, batch, Rules.clear(EMAIL))
     assert await waiting(db) == {}
 
 
