@@ -53,6 +53,12 @@ RECEIPT_DELAY = Histogram(
 
 # What one process knows of itself.
 LANE_DEPTH = Gauge("clarion_lane_depth", "Requests waiting in memory for the next flush", ["lane"])
+LANE_BACKLOG = Gauge(
+    "clarion_lane_backlog",
+    "Deliveries accepted by any API process and not yet looked at by a run, as this one last read it",
+    ["channel", "priority"],
+)
+LANE_BACKLOG_LIMIT = Gauge("clarion_lane_backlog_limit", "What a channel may have waiting before the door refuses")
 SWEPT_AT = Gauge("clarion_sweep_timestamp_seconds", "Unix time of this process's last finished sweep")
 
 # How this process last saw the providers.

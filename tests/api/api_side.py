@@ -9,6 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
 
 from api.app import create_app
+from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
 from api.parts import Parts
@@ -36,7 +37,7 @@ async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING
 
 @asynccontextmanager
 async def client_of(
-    parts: Parts, *, key: str | None = None, host: str = "192.0.2.1", app: FastAPI | None = None
+    parts: Parts, *, key: str | None = None, host: str = "192.0.2.1", app: FastAPI | Door | None = None
 ) -> AsyncIterator[AsyncClient]:
     """A caller at this address."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}

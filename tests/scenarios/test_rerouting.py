@@ -50,9 +50,7 @@ async def test_messages_leave_at_the_providers_pace(set_stage: SetStage) -> None
     assert times[-1] - times[0] < 2 * (60 - 5) / 20, "it takes about as long as it must, not twice that"
 
 
-async def test_a_vendor_that_asks_for_rest_loses_its_messages_to_the_next(
-    set_stage: SetStage, redis_url: str
-) -> None:
+async def test_a_vendor_that_asks_for_rest_loses_its_messages_to_the_next(set_stage: SetStage, redis_url: str) -> None:
     stage = await set_stage(channels={"sms": {"retry": []}})
     await stage.vendors.rule("twilio", answer={"status": 429, "retry_after": 60})
     await stage.until(await stage.notify(**_to(10)), "COMPLETED", within=30)
