@@ -51,7 +51,7 @@ app.add_typer(recipients.app, name="recipients")
 app.command()(notifications.metrics)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
-app.command()(providers.providers)
+app.add_typer(providers.app, name="providers")
 app.add_typer(doctor.app, name="doctor")
 
 

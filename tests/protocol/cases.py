@@ -6,20 +6,33 @@ from states import Budget
 
 Case = dict[str, Any]
 
+BOTH = (0, 1)
+
 CASES: dict[str, Case] = {
-    "one delivery, plain vendors": {"budget": Budget(1, 0, 1), "signals": False},
+    "one delivery, plain vendors": {"attempts": 2, "budget": Budget(1, 0, 1), "signals": False},
+    "moved between plain vendors": {"tries": 1, "budget": Budget(1, 0, 0, 2), "signals": False},
+    "moved, and retried by an operator": {"tries": 1, "attempts": 2, "budget": Budget(0, 0, 1, 1), "signals": False},
     "one delivery, the first vendor idempotent": {
         "idempotent": (True, False),
+        "first": BOTH,
+        "attempts": 2,
         "budget": Budget(1, 0, 0),
         "signals": False,
     },
-    "one delivery, the workflow lost": {"attempts": 2, "tries": 1, "budget": Budget(0, 1, 1)},
+    "one delivery, the workflow lost": {"attempts": 2, "tries": 1, "budget": Budget(0, 1, 0)},
     "two deliveries, one try, no fallback": {
         "rows": 2,
         "tries": 1,
         "attempts": 1,
         "budget": Budget(1, 0, 0),
         "people": False,
+    },
+    "moved, the first vendor idempotent": {
+        "idempotent": (True, False),
+        "first": BOTH,
+        "attempts": 2,
+        "budget": Budget(1, 0, 0, 1),
+        "signals": False,
     },
 }
 

@@ -26,7 +26,9 @@ from states import (
     Taken,
 )
 
-MOODS = ("accepts", "refuses", "times out")  # of a vendor, for liveness
+MOODS = ("accepts", "refuses", "times out")  # of vendors that are called, for liveness
+HELD = "takes nothing"  # of vendors that are not even called: breakers are open, or an operator has stopped them
+ALL_MOODS = (*MOODS, HELD)
 PROVIDERS = (0, 1)
 
 
@@ -41,21 +43,26 @@ class Protocol:
         idempotent: tuple[bool, bool] = (False, False),
         tries: int = 2,
         attempts: int = 3,
+        first: Sequence[int] = (0,),
         budget: Budget = Budget(),  # noqa: B008 - immutable
         people: bool = True,
         signals: bool = True,
     ) -> None:
-        """`tries`: claims at one provider. `attempts`: claims in all, which bounds the search, not the protocol."""
+        """`tries`: claims at one provider. `attempts`: claims in all, which bounds the search, not the protocol.
+
+        `first`: at which providers the rows may start; two alike need only one.
+        """
         self.has = {name: name not in off for name in GUARDS}
         self.idempotent, self.tries, self.attempts = idempotent, tries, attempts
         self.people, self.signals = people, signals
-        self.start = State((Row(),) * rows, budget)
+        self.starts = [State((Row(provider=provider),) * rows, budget) for provider in first]
+        self._budget = budget
 
     def steps(self, s: State) -> Iterator[Step]:
         """Everything that can happen next."""
         yield from self._temporal(s)
         if s.run is Run.READS:
-            yield self._settle(s)
+            yield from self._settle(s)
         for provider in PROVIDERS:
             yield from self._deliver(s, provider)
         for call in sorted(s.calls):
@@ -64,6 +71,7 @@ class Protocol:
             yield from self._receipt(s, message)
         if s.run is not Run.NEVER:
             yield from self._clock(s)
+            yield from self._move(s)
         if self.people:
             yield from self._person(s)
 
@@ -71,10 +79,10 @@ class Protocol:
 
     def _temporal(self, s: State) -> Iterator[Step]:
         if s.run is Run.NEVER:
-            yield self._to(s, "start", MOODS, run=Run.READS)
+            yield self._to(s, "start", ALL_MOODS, run=Run.READS)
         still_open = any(row.status in OPEN for row in s.rows)
         if s.run in (Run.CLOSED, Run.LOST) and still_open and self.has["sweep_rows"]:
-            yield self._to(s, "sweep", MOODS, run=Run.READS)
+            yield self._to(s, "sweep", ALL_MOODS, run=Run.READS)
         if s.run not in GONE and s.budget.losses:
             zombies = s.zombies | {DELIVERS.index(s.run)} if s.run in DELIVERS else s.zombies
             budget = s.budget._replace(losses=s.budget.losses - 1)
@@ -87,30 +95,39 @@ class Protocol:
             yield self._to(s, "the signal arrives", signal=False, hint=s.run not in GONE, run=run)
             yield self._to(s, "the signal is lost", signal=False)
         if s.run is Run.WAITS and s.hint:
-            yield self._to(s, "woken by the signal", MOODS, run=Run.READS, hint=not self.has["reread"])
+            yield self._to(s, "woken by the signal", ALL_MOODS, run=Run.READS, hint=not self.has["reread"])
         if s.run is Run.WAITS and self.has["own_timer"]:
-            yield self._to(s, "woken by its own timer", MOODS, run=Run.READS)
+            yield self._to(s, "woken by its own timer", ALL_MOODS, run=Run.READS)
 
     # settle: what is undelivered goes on; then the rows alone decide what the run does.
 
-    def _settle(self, s: State) -> Step:
+    def _settle(self, s: State) -> Iterator[Step]:
         rows, awaiting = s.rows, s.awaiting
         for d, row in enumerate(rows):
             if row.status is St.UNDELIVERED:
                 rows, awaiting = self._put(rows, awaiting, d, self._onward(row))
-        waiting = any(row.status in COUNTED for row in rows)
-        work = self._work(rows)
+        yield self._settled(s, rows, awaiting, held=False)
+        if any(row.status is St.QUEUED for row in rows):
+            yield self._settled(s, rows, awaiting, held=True)
+
+    def _settled(self, s: State, rows: tuple[Row, ...], awaiting: int, *, held: bool) -> Step:
+        """`held`: no provider takes anything now. What is queued waits, what was left in `sending` is looked after."""
+        waiting = any(row.status in COUNTED or (held and row.status is St.QUEUED) for row in rows)
+        work = self._work(rows, held)
         if work is not None:
             rows, awaiting = self._abandon(rows, awaiting, work)
             run = DELIVERS[work]
         else:
             run = Run.WAITS if waiting and (self.has["reread"] or not s.hint) else Run.CLOSED
         broken = "I4 the run ended on a stale signal while a row still waits" if run is Run.CLOSED and waiting else None
-        return self._to(s, f"settle -> {run.name}", MOODS, broken, rows=rows, awaiting=awaiting, run=run)
+        nothing_queued = not any(row.status is St.QUEUED for row in rows)
+        fair = (HELD,) if held else ALL_MOODS if nothing_queued else MOODS
+        label = f"settle -> {run.name}{', providers take nothing' * held}"
+        return self._to(s, label, fair, broken, rows=rows, awaiting=awaiting, run=run)
 
-    def _work(self, rows: Sequence[Row]) -> int | None:
+    def _work(self, rows: Sequence[Row], held: bool) -> int | None:
         """The provider to deliver through next: for queued rows, then abandoned ones, then those to repeat."""
-        for wanted in (St.QUEUED, St.SENDING):
+        for wanted in (St.SENDING,) if held else (St.QUEUED, St.SENDING):
             for row in rows:
                 if row.status is wanted:
                     return row.provider
@@ -123,12 +140,16 @@ class Protocol:
         for zombie in ([False] if live else []) + ([True] if provider in s.zombies else []):
             for d, row in enumerate(s.rows):
                 yield from self._claim(s, d, row, provider, zombie)
+                yield from self._probe(s, d, row, provider, zombie)
         if not live:
             return
-        if not any(not call.zombie for call in s.calls) and not any(
-            row.provider == provider and (row.status is St.QUEUED or self._repeatable(row, provider)) for row in s.rows
-        ):
-            yield self._to(s, "deliver ends", MOODS, run=Run.READS)
+        if all(call.zombie for call in s.calls):
+            left = any(
+                row.provider == provider and (row.status is St.QUEUED or self._repeatable(row, provider))
+                for row in s.rows
+            )
+            fair = (HELD,) if left else ALL_MOODS
+            yield self._to(s, f"deliver ends{', its provider takes nothing' * left}", fair, run=Run.READS)
         if s.budget.timeouts:
             rows, awaiting = self._abandon(s.rows, s.awaiting, provider)
             yield self._to(
@@ -155,11 +176,21 @@ class Protocol:
             return
         broken = "I5 an old execution sent a row through a provider it had left" if row.provider != provider else None
         new = self._claimed(row, provider, repeat)
+        if new.attempt > self._allowed(s):
+            broken = broken or "I7 a row was sent more often than its budget allows"
         rows, awaiting = self._put(s.rows, s.awaiting, d, new)
         call = Call(d, new.attempt, new.key, provider, zombie=zombie)
         label = f"{'zombie ' * zombie}claim {d}, provider {provider}, attempt {new.attempt}, key {new.key}"
         fair = () if zombie else MOODS
         yield self._to(s, label, fair, broken, rows=rows, awaiting=awaiting, calls=s.calls | {call})
+
+    def _probe(self, s: State, d: int, row: Row, provider: int, zombie: bool) -> Iterator[Step]:
+        """Divert a row to the other provider and claim it there at once. Between the two, see `_move`."""
+        for new in self._moved(row) if row.provider == provider and s.budget.moves else ():
+            rows, _ = self._put(s.rows, s.awaiting, d, new)
+            diverted = s._replace(rows=rows, budget=s.budget._replace(moves=s.budget.moves - 1))
+            for step in self._claim(diverted, d, new, new.provider, zombie):
+                yield step._replace(label=f"divert and {step.label}", fair=())
 
     def _vendor(self, s: State, call: Call) -> Iterator[Step]:
         rest = s.calls - {call}
@@ -179,7 +210,7 @@ class Protocol:
             yield self._to(s, f"{who} accepts, answer lost", (), wrong, calls=then(Answer.TIMEOUT), taken=taken)
         fair = () if call.zombie else ("refuses",)
         yield self._to(s, f"{who} refuses", fair, broken, calls=then(Answer.REFUSED))
-        fair = () if call.zombie else ("times out",)
+        fair = () if call.zombie else ("times out", HELD)
         yield self._to(s, f"{who} times out, not taken", fair, broken, calls=then(Answer.TIMEOUT))
 
     def _takes(self, s: State, call: Call) -> Iterator[frozenset[Taken]]:
@@ -204,7 +235,7 @@ class Protocol:
         label = (
             f"{'zombie ' * call.zombie}attempt {call.attempt} of {call.row} records {call.answer}: {new.status.name}"
         )
-        fair = () if call.zombie else MOODS
+        fair = () if call.zombie else ALL_MOODS
         yield self._to(s, label, fair, broken, rows=rows, awaiting=awaiting, calls=s.calls - {call})
 
     def _receipt(self, s: State, m: Taken) -> Iterator[Step]:
@@ -229,17 +260,30 @@ class Protocol:
             for new in self._overdue(row):
                 rows, awaiting = self._put(s.rows, s.awaiting, d, new, counts=self.has["settle_counts"])
                 label = f"time is up for {d}: {row.status.name} -> {new.status.name}"
-                yield self._to(s, label, MOODS if s.run is Run.READS else (), rows=rows, awaiting=awaiting)
+                fair = () if s.run is not Run.READS else (HELD,) if row.status is St.QUEUED else ALL_MOODS
+                yield self._to(s, label, fair, rows=rows, awaiting=awaiting)
 
     def _overdue(self, row: Row) -> Iterator[Row]:
+        if row.status is St.QUEUED and self.has["patience"]:
+            yield row._replace(status=St.DEAD)
         if row.status is St.SENT:
             if self.has["window_end"]:
                 yield row._replace(status=St.UNCONFIRMED)
-            if row.provider == 0:
+            if self._next(row) is not None:
                 yield self._onward(row, doubts=1)
         if row.status is St.IN_DOUBT and self.has["doubt_end"]:
-            yield self._onward(row)
+            again = self._next(row) is None and row.tries < self.tries and row.attempt < self.attempts
+            yield row._replace(status=St.QUEUED) if again else self._onward(row)
             yield row._replace(status=St.UNCONFIRMED)
+
+    # How the providers stand may change at any moment: a queued row is moved, also by a settle or deliver of long ago.
+
+    def _move(self, s: State) -> Iterator[Step]:
+        for d, row in enumerate(s.rows):
+            for new in self._moved(row) if s.budget.moves else ():
+                rows, awaiting = self._put(s.rows, s.awaiting, d, new)
+                budget = s.budget._replace(moves=s.budget.moves - 1)
+                yield self._to(s, f"move {d} to provider {new.provider}", rows=rows, awaiting=awaiting, budget=budget)
 
     def _person(self, s: State) -> Iterator[Step]:
         for d, row in enumerate(s.rows):
@@ -253,7 +297,8 @@ class Protocol:
             rows, _ = self._put(s.rows, s.awaiting, d, row._replace(status=St.FAILED))
             yield self._to(s, f"discard {d}", rows=rows)
             if s.budget.retries and row.attempt < self.attempts:
-                rows, _ = self._put(s.rows, s.awaiting, d, row._replace(status=St.QUEUED, provider=0, tries=0))
+                again = row._replace(status=St.QUEUED, provider=0, tries=0, spent=frozenset())
+                rows, _ = self._put(s.rows, s.awaiting, d, again)
                 budget = s.budget._replace(retries=s.budget.retries - 1)
                 yield self._to(s, f"retry {d}", rows=rows, signal=True, budget=budget)
 
@@ -311,10 +356,31 @@ class Protocol:
 
     def _onward(self, row: Row, doubts: int = 0) -> Row:
         """To the next provider; without one, an end."""
-        if row.provider == 0 and row.attempt < self.attempts:
-            return row._replace(status=St.QUEUED, provider=1, doubts=row.doubts + doubts, tries=0)
+        following = self._next(row)
+        if following is not None:
+            spent = row.spent | {row.provider} if self.has["spent"] else row.spent
+            return row._replace(status=St.QUEUED, provider=following, doubts=row.doubts + doubts, tries=0, spent=spent)
         end = St.UNCONFIRMED if row.status is St.SENT else St.DEAD
         return row._replace(status=end, doubts=row.doubts + doubts)
+
+    def _next(self, row: Row) -> int | None:
+        """The other provider, if it has not had its chance."""
+        other = 1 - row.provider
+        return None if other in row.spent or row.attempt >= self.attempts else other
+
+    def _moved(self, row: Row) -> Iterator[Row]:
+        """Queued for the other provider instead, if that has not had its chance: this one has not, either."""
+        other = 1 - row.provider
+        movable = row.status is St.QUEUED or (row.status is St.SENDING and not self.has["move_queued"])
+        if movable and (other not in row.spent or not self.has["move_spent"]):
+            doubts = row.doubts if self.has["move_doubts"] else 0
+            yield row._replace(status=St.QUEUED, provider=other, tries=0, doubts=doubts)
+
+    def _allowed(self, s: State) -> int:
+        """How many claims there may be: the budget at each provider, anew after a retry; a move gives back what was used."""
+        retries = self._budget.retries - s.budget.retries
+        moves = self._budget.moves - s.budget.moves
+        return self.tries * len(PROVIDERS) * (1 + retries) + (self.tries - 1) * moves
 
     # How rows and states change.
 

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from protocol_model import MOODS, Protocol, all_ended, waiting
+from protocol_model import ALL_MOODS, Protocol, all_ended, waiting
 from states import State, Step
 
 Trace = list[str]
@@ -26,12 +26,12 @@ def search(protocol: Protocol, *, stop: bool = False, most: int = 400_000) -> Fo
 class _Search:
     def __init__(self, protocol: Protocol, stop: bool, most: int) -> None:
         self._protocol, self._stop, self._most = protocol, stop, most
-        self._came: dict[State, tuple[State, str] | None] = {protocol.start: None}
-        self._fair: dict[str, dict[State, list[State]]] = {mood: {} for mood in MOODS}
+        self._came: dict[State, tuple[State, str] | None] = dict.fromkeys(protocol.starts)
+        self._fair: dict[str, dict[State, list[State]]] = {mood: {} for mood in ALL_MOODS}
         self._found = Found()
 
     def run(self) -> Found:
-        todo = deque([self._protocol.start])
+        todo = deque(self._protocol.starts)
         while todo:
             state = todo.popleft()
             for step in self._protocol.steps(state):
@@ -57,7 +57,7 @@ class _Search:
 
     def _liveness(self) -> None:
         """From every state the run, its timers and the sweep alone end all rows, with nobody's help and no receipt."""
-        for mood in MOODS:
+        for mood in ALL_MOODS:
             good = {state for state in self._came if all_ended(state)}
             todo = deque(good)
             while todo:

@@ -36,6 +36,7 @@ class Row(NamedTuple):
     doubts: int = 0
     tries: int = 0
     duplicates: int = 0
+    spent: frozenset[int] = frozenset()  # providers that have had their chance
 
 
 class Answer(StrEnum):
@@ -91,6 +92,7 @@ class Budget(NamedTuple):
     timeouts: int = 1  # of an activity
     losses: int = 1  # of the workflow
     retries: int = 1  # of dead letters, by an operator
+    moves: int = 0  # of queued rows to the other provider, by settle or divert
 
 
 class State(NamedTuple):
