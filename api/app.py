@@ -1,17 +1,17 @@
-"""FastAPI with all that is not on the hot path: reading, changing, the address book, dead letters, health."""
+"""FastAPI with all that is not on the hot path: reading, changing, address book, dead letters, providers, health."""
 
 from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from api import dead_letters, errors, health, listing, recipients, statistics, status, stopping
+from api import dead_letters, errors, health, listing, providers, recipients, statistics, status, steering, stopping
 from api.envelope import Envelope
 from api.parts import Parts
 from api.raw_routes import RAW_ROUTES
 from api.schema import document
 
-_ROUTERS = (status, listing, stopping, recipients, dead_letters, statistics, health)
+_ROUTERS = (status, listing, stopping, recipients, dead_letters, providers, steering, statistics, health)
 
 
 def create_app(parts: Parts) -> FastAPI:

@@ -1,5 +1,6 @@
 """`/dead-letters`: what nobody could deliver, to look at, retry or discard. An operator sees every tenant's."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -18,10 +19,11 @@ from api.waking import wake
 from domain.ids import DeliveryId
 from ledger import dead_letter_list, dead_letters
 from ledger.dead_letter_list import Letter, Which
+from ledger.dead_letters import Revived
 
 router = APIRouter(tags=["dead letters"], prefix="/dead-letters")
 
-_AT_ONCE = 10_000  # letters one request moves, about
+_AT_ONCE = 10_000  # letters one request moves
 
 
 class LetterOut(BaseModel):
@@ -77,6 +79,15 @@ class RetryManyIn(RetryIn):
     dry_run: bool = False
 
 
+class DiscardManyIn(BaseModel):
+    """Which to discard, and whether only to count them. It is for good, so all of them are meant only by `{}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filter: FilterIn
+    dry_run: bool = False
+
+
 class MovedOut(BaseModel):
     """The delivery as it now stands."""
 
@@ -84,13 +95,24 @@ class MovedOut(BaseModel):
     status: str
 
 
-class RetryManyOut(BaseModel):
-    """How many were meant, how many were retried, and how many of them are left: repeat while there are any."""
+class ManyOut(BaseModel):
+    """How many were meant, and how many of them are left: repeat while there are any."""
 
     matched: int
-    retried: int
     remaining: int
     dry_run: bool
+
+
+class RetryManyOut(ManyOut):
+    """And how many were retried."""
+
+    retried: int
+
+
+class DiscardManyOut(ManyOut):
+    """And how many were discarded."""
+
+    discarded: int
 
 
 @router.get("", operation_id="listDeadLetters", responses=problems(401, 403, 422, 503))
@@ -107,13 +129,23 @@ async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated
 async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> RetryManyOut:
     """Retry all that a filter names, some thousands a call; count them first with `dry_run`."""
     _check_provider(parts, body.provider, None)
-    which = _which(body.filter, who.tenant)
-    matched = await dead_letter_list.count(parts.db, which)
-    if body.dry_run or not matched:
-        return RetryManyOut(matched=matched, retried=0, remaining=matched, dry_run=body.dry_run)
-    done = await dead_letters.retry(parts.db, parts.channels, which, body.provider, most=_AT_ONCE)
-    await wake(parts, done.wake)
-    return RetryManyOut(matched=matched, retried=done.moved, remaining=max(0, matched - done.moved), dry_run=False)
+
+    def move(which: Which) -> Awaitable[Revived]:
+        return dead_letters.retry(parts.db, parts.channels, which, body.provider, most=_AT_ONCE)
+
+    matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
+    return RetryManyOut(matched=matched, retried=moved, remaining=matched - moved, dry_run=body.dry_run)
+
+
+@router.post("/discard", operation_id="discardDeadLetters", responses=problems(401, 403, 413, 422, 503))
+async def discard_many(parts: HasParts, who: LetterKeeper, body: DiscardManyIn) -> DiscardManyOut:
+    """Give up all that a filter names, some thousands a call; count them first with `dry_run`."""
+
+    def move(which: Which) -> Awaitable[Revived]:
+        return dead_letters.discard(parts.db, which, most=_AT_ONCE)
+
+    matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
+    return DiscardManyOut(matched=matched, discarded=moved, remaining=matched - moved, dry_run=body.dry_run)
 
 
 @router.post("/{id}/retry", operation_id="retryDeadLetter", responses=problems(401, 403, 404, 409, 413, 422, 503))
@@ -140,6 +172,16 @@ async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> Moved
         raise Problem("not_dead")
     await wake(parts, done.wake)
     return MovedOut(delivery_id=str(delivery), status="FAILED")
+
+
+async def _counted(parts: Parts, which: Which, move: Callable[[Which], Awaitable[Revived]] | None) -> tuple[int, int]:
+    """How many are meant, and how many of them were moved."""
+    matched = await dead_letter_list.count(parts.db, which)
+    if move is None or not matched:
+        return matched, 0
+    done = await move(which)
+    await wake(parts, done.wake)
+    return max(matched, done.moved), done.moved
 
 
 def _which(wanted: FilterIn, tenant: str | None) -> Which:

@@ -4,20 +4,22 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from api.asgi import App, BodyTooLarge, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
+from api.asgi import App, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
 from api.auth import MAY_SEND, Auth
 from api.envelope import request_id as request_id_of
 from api.notify import Notify
 from api.parts import Parts
-from api.problems import RETRY_SOON, Problem, response
+from api.problems import Problem, response
+from api.refusals import REFUSALS, problem_of
 from api.requests import MOST_BODY
+from api.room import Room
 from api.webhook import Webhook
-from ledger.database import LedgerUnavailable
-from ledger.grouping import Full
 from observe import logs, metrics
-from providers.base import Call, Unavailable
+from providers.base import Call
 
 log = logs.get(__name__)
+
+_ROOM = 64 * MOST_BODY  # as text; parsed and in a lane each byte becomes a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Request:
     receive: Receive
 
     async def body(self) -> bytes:
-        """Raises BodyTooLarge, ClientGone."""
+        """Raises BodyTooLarge, ClientGone, Full."""
         return await body_of(self.headers, self.receive, MOST_BODY)
 
 
@@ -42,6 +44,7 @@ class Door:
         self._app, self._notify, self._webhook = app, notify, webhook
         self._auth: Auth = parts.auth
         self._public = parts.settings.reachable_at
+        self._room = Room(_ROOM)
         self._hot: dict[str, Callable[[Request], Awaitable[Reply]]] = {
             "/notify": self._one,
             "/notify/batch": self._many,
@@ -58,9 +61,10 @@ class Door:
         request_id = request_id_of(headers)
         query = scope["query_string"].decode("latin-1")
         url = f"{self._public}{scope['path']}{'?' + query if query else ''}"
-        request = Request(scope["path"], headers, (scope.get("client") or ("", 0))[0], url, receive)
+        client = (scope.get("client") or ("", 0))[0]
         try:
-            reply = await _safely(handler, request, request_id)
+            with self._room.shared(receive) as counted:
+                reply = await _safely(handler, Request(scope["path"], headers, client, url, counted), request_id)
         except ClientGone:
             return
         if handler == self._one:
@@ -100,16 +104,8 @@ async def _safely(handler: Callable[[Request], Awaitable[Reply]], request: Reque
         return await handler(request)
     except ClientGone:
         raise
-    except Problem as problem:
-        found = problem
-    except BodyTooLarge:
-        found = Problem("too_large", f"At most {MOST_BODY} bytes.")
-    except Full:
-        found = Problem("overloaded", "Too much is waiting.", headers=RETRY_SOON)
-    except LedgerUnavailable:
-        found = Problem("unavailable", "The ledger cannot be reached; nothing was taken.", headers=RETRY_SOON)
-    except Unavailable as error:
-        found = Problem("unavailable", str(error), headers=RETRY_SOON)
+    except REFUSALS as error:
+        found = problem_of(error)
     except Exception as error:
         log.exception("door.fault", path=request.path, error=type(error).__name__, request_id=request_id)
         found = Problem("internal")

@@ -10,14 +10,12 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from api.envelope import request_id_of
-from api.problems import RETRY_SOON, Problem, of_status, response
+from api.problems import Problem, of_status, response
 from api.raw_routes import RAW_ROUTES
+from api.refusals import Refusal, problem_of
 from api.requests import Fault
 from domain.submissions import Refused
 from ledger.database import LedgerUnavailable
-from observe import logs
-
-log = logs.get(__name__)
 
 # The dispatcher takes these with their method; with any other they come here, where no route knows them.
 _RAW = tuple(compile_path(route.path)[0] for route in RAW_ROUTES)
@@ -25,11 +23,11 @@ _RAW = tuple(compile_path(route.path)[0] for route in RAW_ROUTES)
 
 def add_to(app: FastAPI) -> None:
     """Register the handlers."""
-    app.exception_handler(Problem)(_problem)
+    app.exception_handler(Problem)(_refused)
     app.exception_handler(Refused)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_of_framework)
-    app.exception_handler(LedgerUnavailable)(_unavailable)
+    app.exception_handler(LedgerUnavailable)(_refused)
 
 
 def as_response(problem: Problem, request: Request) -> Response:
@@ -38,13 +36,8 @@ def as_response(problem: Problem, request: Request) -> Response:
     return Response(reply.body, reply.status, reply.headers, reply.content_type)
 
 
-async def _problem(request: Request, problem: Problem) -> Response:
-    return as_response(problem, request)
-
-
-async def _refused(request: Request, refused: Refused) -> Response:
-    errors = (Fault(refused.pointer, refused.detail),) if refused.pointer is not None else ()
-    return as_response(Problem(refused.code, refused.detail, errors=errors), request)
+async def _refused(request: Request, error: Refusal) -> Response:
+    return as_response(problem_of(error), request)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -59,11 +52,6 @@ async def _of_framework(request: Request, error: HTTPException) -> Response:
         unread = Fault("", "The body is not JSON in UTF-8.")
         return as_response(Problem("invalid_request", "The request is not valid.", errors=(unread,)), request)
     return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
-
-
-async def _unavailable(request: Request, error: LedgerUnavailable) -> Response:
-    log.warning("api.ledger_unavailable", error=str(error))
-    return as_response(Problem("unavailable", "The ledger cannot be reached.", headers=RETRY_SOON), request)
 
 
 def _pointer(loc: Sequence[Any]) -> str:

@@ -23,6 +23,7 @@ class Parts:
     runs: Runs
     channels: Channels
     providers: Mapping[str, Provider]
+    left_out: Mapping[str, str]  # providers that are not set up, and what is missing
     settings: Settings
     lanes: Lanes
     hearing: Hearing

@@ -14,7 +14,7 @@ from ledger.database import Database, LedgerUnavailable
 from runs import connect
 from settings import Settings
 
-_WITHIN = 2.0  # seconds for each part
+WITHIN = 2.0  # seconds for each part
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,18 @@ class Probes:
         await readiness.check(self._db)
 
     async def _redis(self) -> None:
-        async with Redis.from_url(self._settings.required("redis_url"), socket_timeout=_WITHIN) as client:
+        async with Redis.from_url(self._settings.required("redis_url"), socket_timeout=WITHIN) as client:
             await client.ping()
 
     async def _temporal(self) -> None:
         settings = self._settings
         client = await connect(settings.required("temporal_address"), settings.temporal_namespace)
-        await client.service_client.check_health(timeout=timedelta(seconds=_WITHIN))
+        await client.service_client.check_health(timeout=timedelta(seconds=WITHIN))
 
 
 async def _asked(name: str, probe: Callable[[], Awaitable[None]], needed: bool) -> Found:
     try:
-        async with asyncio.timeout(_WITHIN):
+        async with asyncio.timeout(WITHIN):
             await probe()
     except (LedgerUnavailable, RedisError, RPCError, OSError, RuntimeError, TimeoutError):
         return Found(name, ok=False, needed=needed)

@@ -11,7 +11,6 @@ from api.requests import Fault
 from observe import metrics
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_SOON = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,11 @@ _OF_STATUS = {
     415: "unsupported_media_type",
     503: "unavailable",
 }
+
+
+def retry_after(seconds: int) -> Mapping[str, str]:
+    """The header that says when to repeat the request."""
+    return {"Retry-After": str(seconds)}
 
 
 class Problem(Exception):

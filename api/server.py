@@ -10,7 +10,9 @@ from functools import partial
 
 import uvicorn
 
+from api.admission import Admission
 from api.app import create_app
+from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
@@ -24,7 +26,7 @@ from ledger.provider_switches import switches
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
-from observe.process import calm_gc
+from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings
@@ -32,7 +34,7 @@ from throttle.opened import open_gates
 
 log = logs.get(__name__)
 
-_POOL = 10  # connections: three lanes, receipts, and readers
+_POOL = 10  # connections: three lanes, receipts, repeats, the backlog, and readers
 
 
 class _Server(uvicorn.Server):
@@ -66,7 +68,8 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         )
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
-        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        gates = await stack.enter_async_context(opening)
         first = gates.standing.first
         intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
@@ -75,15 +78,19 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, settings, lanes, hearing, gates)
+        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
 
 
 @asynccontextmanager
 async def running_api(settings: Settings) -> AsyncIterator[str]:
     """An API that answers inside the block: its base URL."""
-    async with parts_of(settings) as parts:
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(parts_of(settings))
+        backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
+        await stack.enter_async_context(beside(backlog.watch()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
-        door = Door(create_app(parts), parts, Notify(reader, parts.lanes), Webhook(parts.providers, parts.hearing))
+        notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
+        door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
         server = _Server(
             uvicorn.Config(
                 door,

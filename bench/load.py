@@ -29,9 +29,9 @@ class Connection(asyncio.Protocol):
 
     async def post(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         """Status and body of one request. `head` is the request head up to Content-Length's value. Raises OSError."""
-        self._answer = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("closed")
+        self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
         return await self._answer
 

@@ -1,65 +1,78 @@
-"""Holds what a load was promised against what the vendors took: nothing lost, every extra one counted."""
+"""Holds what a load was promised against the ledger and what the vendors took: nothing lost, every extra counted."""
 
-from collections import Counter
-from collections.abc import Iterable
+import asyncio
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
-import orjson
+from domain.ids import DeliveryId
+from ledger.checking.checker import check
+from ledger.checking.outside import Outside, Takes, accepted_ids
+from ledger.checking.reading import Unfinished, unfinished
+from ledger.checking.report import Invariant, Report
+from ledger.database import Database, LedgerUnavailable
 
-from ledger.database import Database
+_LOOK_EVERY = 0.5  # seconds
+
+# A delivery nobody took is lost, unless it was not to be sent: unconfirmed without a take was cancelled, or had
+# expired, while a doubt was open. That a vendor's yes is missing from its log is the checker's own finding.
+_EXCUSED = frozenset({"cancelled", "expired", "suppressed", "unconfirmed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Numbers of deliveries. `uncounted`: extras whose ledger row does not say `possible_duplicate`."""
+    """Numbers, and the checker's report behind them.
+
+    accepted: notifications that got a 202. lost: those the ledger does not know, and deliveries no vendor took,
+    whatever the reason, unless cancelled or expired. counted, uncounted: second and further messages of a delivery.
+    """
 
     accepted: int
     lost: int
-    extra: int
+    counted: int
     uncounted: int
-    unfinished: int
+    unfinished: Unfinished
+    report: Report
 
     @property
     def clean(self) -> bool:
-        """What was promised was kept."""
-        return not (self.lost or self.uncounted or self.unfinished)
+        """What was promised was kept, and nothing is left to do."""
+        return self.report.clean and not (self.lost or self.uncounted or self.unfinished.anything)
 
 
-_ROWS = """
-SELECT d.batch_id, d.seq, d.status, d.possible_duplicates
-  FROM notification n JOIN delivery d ON d.batch_id = ANY(n.batch_ids) AND d.notification_id = n.id
- WHERE n.id = ANY(CAST(:ids AS uuid[]))
-"""
-_ENDED = {"delivered", "sent_final", "unconfirmed"}
+async def judge(
+    db: Database,
+    promised: Path,
+    log: Path,
+    cancelled: frozenset[DeliveryId] = frozenset(),
+    left: Unfinished | None = None,
+) -> Verdict:
+    """The whole ledger against a load's file of accepted ids and the sandbox's log.
+
+    `cancelled`: deliveries the API answered to be so. `left`: what is left to do, if that is known.
+    """
+    with Takes(log) as takes:
+        report = await check(db, Outside(accepted_ids(promised), cancelled, takes))
+    promises = report.tallies.get(Invariant.ACCEPTED)
+    untaken = sum(n for status, n in report.untaken.items() if status not in _EXCUSED)
+    uncounted = report.wrong(Invariant.ONCE)
+    return Verdict(
+        accepted=promises.checked if promises else 0,
+        lost=untaken + report.wrong(Invariant.ACCEPTED),
+        counted=report.extra - uncounted,
+        uncounted=uncounted,
+        unfinished=left or await unfinished(db),
+        report=report,
+    )
 
 
-def accepted_ids(file: Path) -> list[UUID]:
-    """The ids a load was given with its 202s, from the file it kept."""
-    return [UUID(line.split()[1]) for line in file.read_text().splitlines()]
-
-
-def taken(log: Path) -> Counter[str]:
-    """How many messages the vendors took of each delivery, from the sandbox's own log."""
-    lines = log.read_bytes().splitlines() if log.exists() else []
-    keys = [orjson.loads(line).get("key") for line in lines]
-    keys = [key.replace("_", ".") for key in keys if key]  # SES takes no dots in a tag
-    return Counter(key.rpartition(".")[0] for key in keys)
-
-
-async def judge(db: Database, accepted: Iterable[UUID], log: Path) -> Verdict:
-    """Every accepted notification against the vendors' log. One that the ledger does not know is lost."""
-    ids = list(accepted)
-    rows = [row for start in range(0, len(ids), 5000) for row in await db.run(_ROWS, ids=ids[start : start + 5000])]
-    count = taken(log)
-    known = await db.run("SELECT count(*) FROM notification WHERE id = ANY(CAST(:ids AS uuid[]))", ids=ids)
-    lost = len(ids) - known[0][0]
-    extra = uncounted = unfinished = 0
-    for row in rows:
-        times = count[f"{row.batch_id}.{row.seq}"]
-        lost += times == 0
-        extra += max(0, times - 1)
-        uncounted += max(0, times - 1 - row.possible_duplicates)
-        unfinished += row.status not in _ENDED
-    return Verdict(len(ids), lost, extra, uncounted, unfinished)
+async def settled(db: Database, promised: Path, log: Path, within: float = 75) -> Verdict:
+    """The verdict as soon as nothing is left to do, or after so many seconds."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        with suppress(LedgerUnavailable):
+            if not (await unfinished(db)).anything:
+                break
+        await asyncio.sleep(_LOOK_EVERY)
+    return await judge(db, promised, log)

@@ -65,46 +65,33 @@ class Letters:
         self._api, self._which, self._yes, self._as_json = api, which.said(), yes, as_json
 
     def retry(self, how: dict[str, str]) -> None:
-        """Queue them again, some thousands a request."""
-        matched = self._agreed("Retry")
-        total = 0
-        with Progress("Retrying", matched) as progress:
-            while total < matched:
-                answer = self._api.call("POST", "/dead-letters/retry", {"filter": self._which, **how})
-                total += answer["retried"]
-                progress.at(total)
-                if not answer["retried"] or not answer["remaining"]:
-                    break
-        self._tell("retried", total, matched)
+        """Queue them again."""
+        self._move("retry", "retried", how)
 
     def discard(self) -> None:
-        """Give them up, one request each."""
-        matched = self._agreed("Discard")
-        pages = list(self._api.pages("/dead-letters", matched, **self._which)) if matched else []
-        total = 0
-        with Progress("Discarding", matched) as progress:
-            for letter in (each for page in pages for each in page["data"]):
-                total += self._discarded(letter["delivery_id"])
+        """Give them up."""
+        self._move("discard", "discarded", {})
+
+    def _move(self, action: str, done: str, how: dict[str, str]) -> None:
+        """Some thousands a request."""
+        path, total = f"/dead-letters/{action}", 0
+        matched = self._agreed(path, action)
+        with Progress(f"{action.capitalize()}ing", matched) as progress:
+            while total < matched:
+                answer = self._api.call("POST", path, {"filter": self._which, **how})
+                total += answer[done]
                 progress.at(total)
-        self._tell("discarded", total, matched)
+                if not answer[done] or not answer["remaining"]:
+                    break
+        self._tell(done, total, matched)
 
-    def _discarded(self, id: str) -> bool:
-        try:
-            _one(self._api, id, "discard", {})
-        except Refused as error:
-            if error.code not in _GONE:
-                raise
-            return False
-        return True
-
-    def _agreed(self, verb: str) -> int:
+    def _agreed(self, path: str, action: str) -> int:
         """How many there are, once a person has agreed. Raises typer.Exit, Failure."""
-        count = {"filter": self._which, "dry_run": True}
-        matched: int = self._api.call("POST", "/dead-letters/retry", count)["matched"]
+        matched: int = self._api.call("POST", path, {"filter": self._which, "dry_run": True})["matched"]
         if matched and not self._yes:
             if not sys.stdin.isatty():
-                raise Failure(f"This would {verb.lower()} {_letters(matched)}: say --yes to do it.", exit_code=WRONG)
-            typer.confirm(f"{verb} {_letters(matched)}?", abort=True, err=True)
+                raise Failure(f"This would {action} {_letters(matched)}: say --yes to do it.", exit_code=WRONG)
+            typer.confirm(f"{action.capitalize()} {_letters(matched)}?", abort=True, err=True)
         return matched
 
     def _tell(self, done: str, total: int, matched: int) -> None:

@@ -18,7 +18,7 @@ from cli import (
     tailing,
     tenants,
 )
-from cli.doctor.command import doctor
+from cli.doctor import command as doctor
 from cli.errors import INTERRUPTED, Failure
 
 _HELP = """Clarion: durable, multi-channel notifications.
@@ -51,8 +51,8 @@ app.add_typer(recipients.app, name="recipients")
 app.command()(notifications.metrics)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
-app.command()(providers.providers)
-app.command()(doctor)
+app.add_typer(providers.app, name="providers")
+app.add_typer(doctor.app, name="doctor")
 
 
 def main() -> None:

@@ -33,10 +33,17 @@ def parsed(text: str) -> datetime:
 def relative(text: str, now: datetime | None = None) -> str:
     """How long ago, or from now, in one unit."""
     seconds = ((now or datetime.now(UTC)) - parsed(text)).total_seconds()
-    size = abs(seconds)
-    amount = next((f"{size / _UNITS[unit]:.0f} {unit}" for unit in ("d", "h", "m") if size >= _UNITS[unit]), None)
-    amount = (amount or f"{size:.0f} s").replace(" m", " min")
-    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+    return f"{_amount(seconds)} ago" if seconds >= 0 else f"in {_amount(-seconds)}"
+
+
+def lasting(since: str, now: datetime | None = None) -> str:
+    """How long something that began then has lasted, in one unit."""
+    return _amount(max(0.0, ((now or datetime.now(UTC)) - parsed(since)).total_seconds()))
+
+
+def _amount(seconds: float) -> str:
+    unit = next((unit for unit in ("d", "h", "m") if seconds >= _UNITS[unit]), "s")
+    return f"{seconds / _UNITS[unit]:.0f} {'min' if unit == 'm' else unit}"
 
 
 def _moment(text: str, direction: int) -> str:

@@ -1,16 +1,19 @@
 """What commands print: tables and colours on a terminal, plain text when piped, JSON when asked for."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
 # Green has ended well, red has not, yellow is on its way or wants a look.
 STYLES: Mapping[str, str] = {
-    **dict.fromkeys(("DELIVERED", "COMPLETED", "SENT", "ok"), "green"),
-    **dict.fromkeys(("FAILED", "DEAD", "PARTIAL_FAILURE", "EXPIRED", "SUPPRESSED", "wrong"), "red"),
-    **dict.fromkeys(("UNDELIVERED", "IN_DOUBT", "UNCONFIRMED", "CANCELLED", "look"), "yellow"),
+    **dict.fromkeys(("DELIVERED", "COMPLETED", "SENT", "ok", "set up", "enabled", "closed"), "green"),
+    **dict.fromkeys(("FAILED", "DEAD", "PARTIAL_FAILURE", "EXPIRED", "SUPPRESSED", "wrong", "disabled", "open"), "red"),
+    **dict.fromkeys(("UNDELIVERED", "IN_DOUBT", "UNCONFIRMED", "CANCELLED", "look", "draining", "half open"), "yellow"),
     **dict.fromkeys(("QUEUED", "SENDING", "ENQUEUED", "PROCESSING", "SCHEDULED"), "cyan"),
 }
+
+_BEHIND = re.compile(r" for |: ")
 
 
 def on_terminal() -> bool:
@@ -88,6 +91,11 @@ def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def _style(cell: str) -> str:
+    """By its first words, where more is said behind them: `open for 12 s: refused`."""
+    return STYLES.get(_BEHIND.split(cell, 1)[0], "")
+
+
 def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
@@ -98,7 +106,7 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in shown.columns:
         column.overflow = "fold"  # an id cut short is of no use
     for row in rows:
-        shown.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+        shown.add_row(*(Text(cell, _style(cell)) for cell in row))
     Console(highlight=False).print(shown)
 
 

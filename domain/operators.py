@@ -14,8 +14,18 @@ class Switch(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator's word on one provider."""
+    """What operators want of one provider: all their words together."""
 
     switch: Switch = Switch.ENABLED
-    reason: str = ""
+    reason: str = ""  # of the switch
     weight: float | None = None  # its part of new messages against the others of the route; None: by order
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One thing an operator says about a provider; what is not said stays as it is."""
+
+    reason: str
+    switch: Switch | None = None
+    weight: float | None = None
+    by_order: bool = False  # takes a weight away

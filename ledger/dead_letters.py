@@ -1,7 +1,8 @@
-"""What a person may do with dead letters: queue them again, or give them up."""
+"""What becomes of dead letters: a person queues them again or gives them up, or their provider works again."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,22 +39,31 @@ unburied AS (
 )"""
 _MOVED = "SELECT batch_id, channel, notification_id FROM moved"
 
-# Doubts, attempt and key stay: what may have been sent before still may have been.
-_RETRY = transition(
-    Step.RETRY,
-    given=f"""
-    SELECT p.batch_id, p.seq, w.way, w.first, w.life FROM ({_PICKED}) AS p
-     CROSS JOIN unnest(CAST(:ways AS text[]), CAST(:firsts AS text[]), CAST(:lives AS float8[]))
-        AS w(way, first, life)""",  # noqa: S608 - built from constants
-    join="d.batch_id = g.batch_id AND d.seq = g.seq AND d.channel = g.way",
-    keep=("first", "life"),
-    where="d.status = 'dead'",
-    change="""status = 'queued', provider = l.first, tries = 0, spent = '{}', due_at = now(),
-              give_up_at = now() + make_interval(secs => l.life), reason = NULL""",
-    reopens="true",
-    also=_UNBURY,
-    returning=_MOVED,
-)
+
+def _queued_again(where: str, note: str = "reason") -> str:
+    """Doubts, attempt and key stay: what may have been sent before still may have been."""
+    return transition(
+        Step.RETRY,
+        given=f"""
+        SELECT p.batch_id, p.seq, w.way, w.first, w.life FROM ({_PICKED}) AS p
+         CROSS JOIN unnest(CAST(:ways AS text[]), CAST(:firsts AS text[]), CAST(:lives AS float8[]))
+            AS w(way, first, life)""",  # noqa: S608 - built from constants
+        join="d.batch_id = g.batch_id AND d.seq = g.seq AND d.channel = g.way",
+        keep=("first", "life"),
+        where=where,
+        change="""status = 'queued', provider = l.first, tries = 0, spent = '{}', due_at = now(),
+                  give_up_at = now() + make_interval(secs => l.life), reason = NULL""",
+        reopens="true",
+        note=note,
+        also=_UNBURY,
+        returning=_MOVED,
+    )
+
+
+_RETRY = _queued_again("d.status = 'dead'")
+
+# Nobody is asked: what may have reached the person already is left to a person.
+_REDRIVE = _queued_again("d.status = 'dead' AND d.doubts = 0", note="'its provider works again'")
 
 _DISCARD = transition(
     Step.DISCARD,
@@ -89,28 +99,40 @@ async def retry(
 ) -> Revived:
     """Queue dead letters again: due now, with their whole budget, at the first of the route or at `provider`.
 
-    Letters of a channel whose route does not have `provider` are left alone. `most`: stop after about so many.
+    Letters of a channel whose route does not have `provider` are left alone. `most`: at most so many.
     """
-    ways = [channel for channel in channels.values() if provider is None or provider in channel.route]
-    names = [way.name for way in ways]
-    values = {
-        "ways": names,
-        "firsts": [provider or way.route[0] for way in ways],
-        "lives": [way.life for way in ways],
-    }
-    return await _move(db, which, _RETRY, values, most)
+    return await _move(db, which, _RETRY, _ways(channels, provider), most)
+
+
+async def redrive(db: Database, channels: Channels, provider: str, since: datetime, most: int) -> Revived:
+    """Queue again at `provider` what died with it since then, for it works again: at most so many, oldest first.
+
+    Oldest is what was accepted first. Letters with a doubt stay: an automatic repeat could be a duplicate.
+    """
+    return await _move(db, Which(provider=provider, since=since), _REDRIVE, _ways(channels, provider), most)
 
 
 async def discard(db: Database, which: Which, most: int | None = None) -> Revived:
-    """Give dead letters up: they are `failed` for good, reason `discarded`. `most`: stop after about so many."""
+    """Give dead letters up: they are `failed` for good, reason `discarded`. `most`: at most so many."""
     return await _move(db, which, _DISCARD, {}, most)
+
+
+def _ways(channels: Channels, provider: str | None) -> dict[str, Any]:
+    """For each channel that may go on: where its letters begin, and how long they may live."""
+    ways = [channel for channel in channels.values() if provider is None or provider in channel.route]
+    return {
+        "ways": [way.name for way in ways],
+        "firsts": [provider or way.route[0] for way in ways],
+        "lives": [way.life for way in ways],
+    }
 
 
 async def _move(db: Database, which: Which, statement: str, values: dict[str, Any], most: int | None) -> Revived:
     last = DeliveryId(UUID(int=0), -1)
     moved, wake = 0, dict[tuple[UUID, str], None]()
     while most is None or moved < most:
-        place = {"after_batch": last.batch, "after_seq": last.seq, "most": _CHUNK}
+        chunk = _CHUNK if most is None else min(_CHUNK, most - moved)
+        place = {"after_batch": last.batch, "after_seq": last.seq, "most": chunk}
         picked = await db.run(_PICK, **asdict(which), ways=values.get("ways"), **place)
         if not picked:
             break
@@ -125,7 +147,7 @@ async def _together(db: Database, statement: str, values: dict[str, Any], picked
     ids = {"batches": [row.batch_id for row in picked], "seqs": [row.seq for row in picked]}
     async with db.begin() as connection:
         rows = await execute(connection, statement, {**ids, **values})
-        if statement is _RETRY and rows:
+        if statement is not _DISCARD and rows:
             await execute(connection, _SERIAL, {"batches": [row.batch_id for row in rows]})
             await execute(connection, _UNEND, {"ids": [row.notification_id for row in rows]})
         return rows

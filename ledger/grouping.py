@@ -18,7 +18,11 @@ Flushed = tuple[Sequence[Out], Awaitable[None] | None]
 
 
 class Full(Exception):
-    """Too much is waiting already: nothing was taken."""
+    """Too much is waiting already: nothing was taken. `retry_after`: whole seconds until there may be room."""
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__("too much is waiting")
+        self.retry_after = retry_after
 
 
 @dataclass(slots=True)

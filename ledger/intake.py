@@ -86,10 +86,10 @@ WITH batches AS (
     SELECT * FROM unnest(CAST(:b_id AS uuid[]), CAST(:b_lead AS uuid[]), CAST(:b_priority AS text[]),
         CAST(:b_tenant AS text[]), CAST(:b_size AS int[]), CAST(:b_start AS timestamptz[]))
 ), channels AS (
-    INSERT INTO batch_channel (batch_id, channel, next_look_at)
-    SELECT batch, channel, greatest(now(), start) + make_interval(secs => :grace)
-      FROM unnest(CAST(:c_batch AS uuid[]), CAST(:c_channel AS text[]), CAST(:c_start AS timestamptz[]))
-        AS c(batch, channel, start)
+    INSERT INTO batch_channel (batch_id, channel, priority, size, next_look_at)
+    SELECT batch, channel, priority, size, greatest(now(), start) + make_interval(secs => :grace)
+      FROM unnest(CAST(:c_batch AS uuid[]), CAST(:c_channel AS text[]), CAST(:c_priority AS text[]),
+        CAST(:c_size AS int[]), CAST(:c_start AS timestamptz[])) AS c(batch, channel, priority, size, start)
 ), notifications AS (
     INSERT INTO notification (id, tenant_id, priority, channels, content, metadata, batch_ids, first_seq, size,
                               send_at, expires_at, traceparent)
@@ -243,7 +243,7 @@ class Intake:
         new: list[Submission] = []
         for s in submissions:
             owner = owners[s.tenant, s.idempotency_key] if s.idempotency_key else _owner(s)
-            verdicts[s.id] = _verdict(s, owner)
+            verdicts[s.id] = verdict(s, owner)
             if owner[0] == s.id:
                 new.append(s)
         return new
@@ -309,7 +309,8 @@ def _owner(submission: Submission) -> tuple[UUID, bytes]:
     return submission.id, submission.fingerprint
 
 
-def _verdict(submission: Submission, owner: tuple[UUID, bytes]) -> Verdict:
+def verdict(submission: Submission, owner: tuple[UUID, bytes]) -> Verdict:
+    """What a submission is told whose idempotency key belongs to `owner`: a notification and its fingerprint."""
     notification, fingerprint = owner
     if fingerprint != submission.fingerprint:
         return Refused("idempotency_key_reused", "This Idempotency-Key was used before with another body.")
@@ -357,6 +358,8 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row]) -> dict[str, Any]:
         "b_start": [batch.start_at for batch in batches],
         "c_batch": [UUID(batch.run.batch) for batch, _ in parts],
         "c_channel": [part.channel for _, part in parts],
+        "c_priority": [batch.run.priority.value for batch, _ in parts],
+        "c_size": [part.size for _, part in parts],
         "c_start": [batch.start_at for batch, _ in parts],
         "n_id": [head.submission.id for head in heads],
         "n_tenant": [head.submission.tenant for head in heads],

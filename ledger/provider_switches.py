@@ -1,40 +1,76 @@
 """What operators want of the providers: the lasting copy of their words."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from domain.operators import Operator, Switch
+from domain.operators import Operator, Switch, Word
 from ledger.database import Database
 
-_READ = "SELECT provider, switch, weight, reason FROM provider_switch"
 
-# The change and its event are one statement; `before` is what stood there.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What operators want of a provider, and who said the last word when."""
+
+    operator: Operator
+    changed_at: datetime
+    changed_by: str
+
+
+_READ = "SELECT provider, switch, reason, weight, changed_at, changed_by FROM provider_switch"
+
+# The change and its event are one statement. What is not said is taken from the row as it is under its lock, so that of
+# two words at once neither undoes the other. A stopped provider keeps the reason of its switch when only its weight
+# changes.
 _SAY = """
 WITH old AS MATERIALIZED (
-    SELECT switch FROM provider_switch WHERE provider = :provider FOR UPDATE
-), said AS (
-    INSERT INTO provider_switch (provider, switch, weight, reason, changed_by)
-    VALUES (:provider, :switch, :weight, :reason, :changed_by)
-    ON CONFLICT (provider) DO UPDATE SET switch = excluded.switch, weight = excluded.weight, reason = excluded.reason,
+    SELECT switch, weight FROM provider_switch WHERE provider = :provider FOR UPDATE
+), said AS ( -- it asks `old`, so that this is read before it changes
+    INSERT INTO provider_switch AS s (provider, switch, weight, reason, changed_by)
+    SELECT :provider, coalesce(CAST(:switch AS text), old.switch, 'enabled'), CAST(:weight AS float8), :reason,
+           :changed_by
+      FROM (VALUES (1)) AS once LEFT JOIN old ON true
+    ON CONFLICT (provider) DO UPDATE SET
+           switch = coalesce(CAST(:switch AS text), s.switch),
+           weight = CASE WHEN NOT :by_order THEN coalesce(CAST(:weight AS float8), s.weight) END,
+           reason = CASE WHEN CAST(:switch AS text) IS NULL AND s.switch <> 'enabled' THEN s.reason
+                         ELSE excluded.reason END,
            changed_by = excluded.changed_by, changed_at = now()
+    RETURNING provider, switch, reason, weight, changed_at, changed_by
+), written AS (
+    INSERT INTO provider_event (provider, at, kind, before, after, reason, changed_by)
+    SELECT provider, changed_at, 'operator',
+           (SELECT switch || coalesce(', weight ' || weight, '') FROM old),
+           switch || coalesce(', weight ' || weight, ''), :reason, changed_by FROM said
 )
-INSERT INTO provider_event (provider, at, kind, before, after, reason, changed_by)
-VALUES (:provider, now(), 'operator', (SELECT switch FROM old),
-        CAST(:switch AS text) || coalesce(', weight ' || CAST(:weight AS float8), ''), :reason, :changed_by)
+SELECT * FROM said
 """
 
 
+async def said(db: Database) -> Mapping[str, Said]:
+    """What was said of each provider, if anything was. Raises LedgerUnavailable."""
+    return {row.provider: _said(row) for row in await db.run(_READ)}
+
+
 async def switches(db: Database) -> Mapping[str, Operator]:
-    """Every word that was ever said, by provider. Raises LedgerUnavailable."""
-    return {row.provider: Operator(Switch(row.switch), row.reason, row.weight) for row in await db.run(_READ)}
+    """The same without who and when. Raises LedgerUnavailable."""
+    return {provider: one.operator for provider, one in (await said(db)).items()}
 
 
-async def say(db: Database, provider: str, operator: Operator, changed_by: str) -> None:
-    """Keep an operator's new word, and that it was said. Raises LedgerUnavailable."""
-    await db.run(
+async def say(db: Database, provider: str, word: Word, changed_by: str) -> Said:
+    """Keep an operator's new word, and that it was said: all that is wanted now. Raises LedgerUnavailable."""
+    (row,) = await db.run(
         _SAY,
         provider=provider,
-        switch=operator.switch.value,
-        weight=operator.weight,
-        reason=operator.reason,
+        switch=word.switch.value if word.switch else None,
+        weight=word.weight,
+        by_order=word.by_order,
+        reason=word.reason,
         changed_by=changed_by,
     )
+    return _said(row)
+
+
+def _said(row: Any) -> Said:
+    return Said(Operator(Switch(row.switch), row.reason, row.weight), row.changed_at, row.changed_by)

@@ -10,7 +10,7 @@ from domain.priorities import Priority
 from domain.runs import Part, Run
 from ledger.database import Database
 
-_AGAIN = 30.0  # seconds until a run the sweep has called is called again
+AGAIN = 30.0  # seconds until a run the sweep has called is called again
 _PRUNE_AT_ONCE = 5000
 
 # Covers an unstarted batch, a lost start or signal, an operator's retry, a run that Temporal lost or somebody ended.
@@ -61,7 +61,7 @@ class Late:
 
 async def overdue(db: Database, most: int = 500) -> list[Late]:
     """Runs whose time to look has passed. They are put off a little, so that each is called once."""
-    rows = await db.run(_OVERDUE, again=_AGAIN, most=most)
+    rows = await db.run(_OVERDUE, again=AGAIN, most=most)
     channels: dict[UUID, list[str]] = {}
     for row in rows:
         channels.setdefault(row.batch_id, []).append(row.channel)

@@ -53,10 +53,20 @@ RECEIPT_DELAY = Histogram(
 
 # What one process knows of itself.
 LANE_DEPTH = Gauge("clarion_lane_depth", "Requests waiting in memory for the next flush", ["lane"])
+LANE_BACKLOG = Gauge(
+    "clarion_lane_backlog",
+    "Deliveries accepted by any API process and not yet looked at by a run, as this one last read it",
+    ["channel", "priority"],
+)
+LANE_BACKLOG_LIMIT = Gauge("clarion_lane_backlog_limit", "What a channel may have waiting before the door refuses")
 SWEPT_AT = Gauge("clarion_sweep_timestamp_seconds", "Unix time of this process's last finished sweep")
 
-# How this process last saw the breakers.
+# How this process last saw the providers.
 BREAKER = Reading("clarion_breaker_state", "0: closed, 1: half open, 2: open", "provider")
+PROVIDER_SWITCH = Reading(
+    "clarion_provider_switch", "What an operator wants, 0: enabled, 1: draining, 2: disabled", "provider"
+)
+WORKING = Reading("clarion_channel_working_providers", "Providers of its route that take new messages", "channel")
 
 # What whoever sweeps reads for the whole of Clarion.
 DEAD_LETTERS = Reading("clarion_dead_letters", "Dead letters waiting for a person", "channel")

@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
+
+_AGAIN = 0.5  # seconds
 
 
 def calm_gc() -> None:
@@ -17,9 +20,14 @@ def calm_gc() -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a process's main coroutine on uvloop: the same work for less."""
+    """Run a process's main coroutine on uvloop: the same work for less.
+
+    Once it has ended, signals are too late to matter: an impatient second one must not spoil the exit code.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @asynccontextmanager
@@ -29,6 +37,10 @@ async def beside(*endless: Coroutine[Any, Any, Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        running = set(tasks)
+        while running:
+            # Again and again: in Python 3.11 `asyncio.wait_for`, which the Redis client uses, can lose a cancellation.
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_AGAIN)
         await asyncio.gather(*tasks, return_exceptions=True)

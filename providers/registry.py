@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.metadata import entry_points
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +25,7 @@ class Installed:
 
     channels: Channels
     providers: Mapping[str, Provider]
+    left_out: Mapping[str, str]  # installed and not set up: what is missing, by provider
 
     async def close(self) -> None:
         """Give back every provider's connections."""
@@ -48,17 +50,19 @@ def channels() -> Channels:
 def installed(changes: Mapping[str, Mapping[str, Any]]) -> Installed:
     """Providers that are set up, and channels with the operator's changes. Raises SettingsError."""
     providers: dict[str, Provider] = {}
+    left_out: dict[str, str] = {}
     for name, cls in provider_classes().items():
         try:
             providers[name] = cls()
         except SettingsError as missing:
+            left_out[name] = str(missing)
             log.info("provider.left_out", provider=name, why=str(missing))
     unknown = changes.keys() - channels().keys()
     if unknown:
         raise SettingsError(f"CLARION_CHANNELS: no channel {min(unknown)!r}; there are {', '.join(channels())}")
     changed = [_changed(channel, changes.get(name, {})) for name, channel in channels().items()]
     routed = [replace(channel, route=tuple(p for p in channel.route if p in providers)) for channel in changed]
-    return Installed({channel.name: channel for channel in routed if channel.route}, providers)
+    return Installed({channel.name: channel for channel in routed if channel.route}, providers, left_out)
 
 
 def _changed(channel: Channel, changes: Mapping[str, Any]) -> Channel:
@@ -77,11 +81,7 @@ def _value(name: str, value: Any) -> Any:
     """A policy's field from its JSON form."""
     match name:
         case "route":
-            known = provider_classes()
-            for provider in value:
-                if provider not in known:
-                    raise ValueError(f"no provider {provider!r}; there are {', '.join(known)}")
-            return tuple(value)
+            return tuple(_known(provider) for provider in value)
         case "retry":
             return tuple(float(pause) for pause in value)
         case "silence" | "doubtful":
@@ -90,6 +90,15 @@ def _value(name: str, value: Any) -> Any:
             seconds: dict[str, Any] = value if isinstance(value, dict) else dict.fromkeys(Priority, value)
             return by_priority(**{str(priority): float(each) for priority, each in seconds.items()})
         case "weights":
-            return {str(provider): float(weight) for provider, weight in value.items()}
+            weights = {_known(provider): float(weight) for provider, weight in value.items()}
+            if not all(0 <= weight < inf for weight in weights.values()):
+                raise ValueError("a weight is 0 or more")
+            return weights
         case _:
             return float(value)
+
+
+def _known(provider: str) -> str:
+    if provider not in provider_classes():
+        raise ValueError(f"no provider {provider!r}; there are {', '.join(provider_classes())}")
+    return provider

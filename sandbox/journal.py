@@ -24,8 +24,8 @@ class Journal:
         self.last = 0
         self.newest: dict[str, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT))
         self.accepted: dict[str, int] = defaultdict(int)
-        self._waiting: list[bytes] = []
-        self._index: list[tuple[int, int]] = [(0, 0)]  # (number of lines before, offset)
+        self._waiting: list[bytes] = []  # of the last moments: whoever runs the sandbox flushes every 50 ms
+        self._index: list[tuple[int, int]] = [(0, 0)]  # (number of lines before, offset): 100 kB for a million lines
         self._size = 0
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._recover()

@@ -75,6 +75,9 @@ class Settings(Section):
     dev: bool = Field(False, description="loopback calls without a key are tenant `dev`; any recipient id resolves")
     max_batch: int = Field(512, ge=1, le=512, description="deliveries a run may share; 1: a run for each notification")
     lane_bound: int = Field(20_000, ge=1, description="deliveries that may wait in memory, for each priority; then 503")
+    backlog_limit: int = Field(
+        100_000, ge=1, description="deliveries a channel may have waiting for their first look; then 503, low first"
+    )
     channels: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description='changes to the channels\' policies, as JSON: {"email": {"route": ["ses"], "window": 60}}',
@@ -82,6 +85,9 @@ class Settings(Section):
     providers: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description='messages a second a provider may be given, as JSON: {"twilio": {"rate": 80, "burst": 100}}',
+    )
+    redrive: int = Field(
+        0, ge=0, description="dead letters queued again whenever their last provider's breaker closes, at most; 0: none"
     )
     secret_key: SecretStr = Field(SecretStr(""), description="keys the fingerprints kept of idempotent requests")
     log_level: str = "info"

@@ -24,6 +24,7 @@ LIMIT = 1.0  # seconds; a busy process of ours may well be late for an answer th
 LEAST_WAIT = 0.05  # seconds; a pace faster than this is kept by asking for more at once
 _GONE = (RedisError, OSError, ValueError)  # OSError holds TimeoutError; ValueError: a hash that no gate wrote
 _GAUGE = {Breaker.CLOSED: 0, Breaker.HALF_OPEN: 1, Breaker.OPEN: 2}
+_SWITCHES = {Switch.ENABLED: 0, Switch.DRAINING: 1, Switch.DISABLED: 2}
 
 
 class Gate:
@@ -42,10 +43,13 @@ class Gate:
         self._figures = {name: Figures.of(self.policy, pace) for name, pace in paces.items()}
         self._shared, self._local, self._lifeline = Shared(redis), Local(), Lifeline()
 
+    def pace(self, provider: str) -> Pace:
+        """How fast it may be called."""
+        return self._paces.get(provider, UNLIMITED)
+
     async def admit(self, provider: str, wanted: int, priority: Priority) -> Admission:
         """How many of `wanted` messages may go now. What is granted and not called is given back as `released`."""
-        pace = self._paces.get(provider, UNLIMITED)
-        step = Admit.of(wanted, priority, pace, self._local.switch(provider))
+        step = Admit.of(wanted, priority, self.pace(provider), self._local.switch(provider))
         taken, _ = await self._take(provider, step)
         return _admission(taken)
 
@@ -121,6 +125,7 @@ class Gate:
                 local = False
         views = {name: _view(name, state, now, local) for name, state in states.items()}
         metrics.BREAKER.set({name: _GAUGE[view.breaker] for name, view in views.items()})
+        metrics.PROVIDER_SWITCH.set({name: _SWITCHES[view.operator.switch] for name, view in views.items()})
         return views
 
     async def _changed(self, provider: str, step: Step) -> Change | None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from domain.channels import Channel
 from domain.messages import Card
 from domain.operators import Operator
 from observe.process import beside
@@ -24,13 +25,19 @@ class Gates:
 
 @asynccontextmanager
 async def open_gates(
-    settings: Settings, cards: Iterable[Card], operators: Callable[[], Awaitable[Mapping[str, Operator]]]
+    settings: Settings,
+    cards: Iterable[Card],
+    operators: Callable[[], Awaitable[Mapping[str, Operator]]],
+    channels: Iterable[Channel] = (),
 ) -> AsyncGenerator[Gates]:
-    """Open inside the block. `operators` reads the operators' words from the ledger. Raises SettingsError."""
+    """Open inside the block. `operators` reads the operators' words from the ledger. Raises SettingsError.
+
+    `channels`: whose working providers the metrics count.
+    """
     redis = connect(settings.required("redis_url"))
     try:
         gate = Gate(redis, paces(cards, settings.providers))
-        standing = Standing(gate, operators)
+        standing = Standing(gate, operators, channels)
         async with beside(standing.keep()):
             yield Gates(gate, standing)
     finally:

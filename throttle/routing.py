@@ -17,10 +17,15 @@ def route_now(
     soonest to be tried again first: when no provider works, messages wait there.
     """
     wanted = [name for name in route if name not in views or views[name].operator.switch is Switch.ENABLED]
-    working = [name for name in wanted if name not in views or views[name].takes_new]
-    waiting = sorted((name for name in wanted if name not in working), key=lambda name: _away(views[name]))
-    first = _drawn(working, views, draw, weights or {})
-    return (*first, *(name for name in working if name not in first), *waiting)
+    able = working(wanted, views)
+    waiting = sorted((name for name in wanted if name not in able), key=lambda name: _away(views[name]))
+    first = _drawn(able, views, draw, weights or {})
+    return (*first, *(name for name in able if name not in first), *waiting)
+
+
+def working(route: Sequence[str], views: Mapping[str, View]) -> tuple[str, ...]:
+    """The providers that take new messages now; of whom nothing is known is taken to."""
+    return tuple(name for name in route if name not in views or views[name].takes_new)
 
 
 def probes_due(route: Sequence[str], views: Mapping[str, View]) -> tuple[str, ...]:

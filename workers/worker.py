@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +37,7 @@ from workflows.maintenance import MaintenanceWorkflow
 
 log = logs.get(__name__)
 
-_GRACE = timedelta(seconds=15)  # longer than any vendor call
+_RECORD = 5.0  # seconds to write down the answers of the last calls
 _PREPARE_EVERY = 20.0  # seconds: a Temporal whose database was deleted gets its schedules back
 _AT_ONCE = 256  # executions of `deliver` for each queue: those that hang at a dead vendor leave room for the others
 _POOL = 8  # connections; a statement takes milliseconds, so few are busy at once
@@ -67,7 +67,8 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         recorder = Recorder(db)
         stack.push_async_callback(recorder.close)
         cards = [provider.card for provider in here.providers.values()]
-        gates = await stack.enter_async_context(open_gates(settings, cards, partial(switches, db)))
+        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        gates = await stack.enter_async_context(opening)
         tally = Tally(gates.gate, Breakers(db, here.providers).changed)
         stack.push_async_callback(tally.close)
         await stack.enter_async_context(beside(Checks(gates.gate, tally, here.providers).keep()))
@@ -95,7 +96,7 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
             max_cached_workflows=2000,
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
             disable_eager_activity_execution=True,
-            graceful_shutdown_timeout=_GRACE,
+            graceful_shutdown_timeout=_grace(shop),
         )
     chores = [shop.maintenance.sweep, shop.maintenance.tidy]
     carrying = [shop.activities.deliver, shop.activities.retry, shop.activities.discard]
@@ -106,8 +107,14 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
         max_concurrent_activities=_AT_ONCE,
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
         max_heartbeat_throttle_interval=timedelta(seconds=3),
-        graceful_shutdown_timeout=_GRACE,
+        graceful_shutdown_timeout=_grace(shop),
     )
+
+
+def _grace(shop: Workshop) -> timedelta:
+    """How long what is claimed may take to end: a call that was cut off would be in doubt. 15 s by default."""
+    longest = max((max(channel.timeout.values()) for channel in shop.installed.channels.values()), default=0.0)
+    return timedelta(seconds=longest + _RECORD)
 
 
 async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int | None = None) -> None:
@@ -121,8 +128,8 @@ async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int |
         if MAINTENANCE in queues:
             keeping = asyncio.create_task(_keep_prepared(shop))
             stack.callback(keeping.cancel)
-        for queue in queues:
-            await stack.enter_async_context(worker_for(queue, shop))
+        workers = [await stack.enter_async_context(worker_for(queue, shop)) for queue in queues]
+        stack.push_async_callback(_stop_together, workers)
         calm_gc()
         log.info("worker.ready", queues=",".join(queues))
         ready.announce()
@@ -131,6 +138,11 @@ async def serve_queues(settings: Settings, patterns: str, *, metrics_port: int |
     await asyncio.to_thread(traces.shutdown)
     # Temporal's threads come to rest: an interpreter that ends under them crashes (PyGILState_Release).
     await asyncio.sleep(0.25)
+
+
+async def _stop_together(workers: Sequence[Worker]) -> None:
+    """One after the other, the last ones would go on claiming while the first ones drain, and graces would add up."""
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 def _stop_signal() -> asyncio.Event:

@@ -9,10 +9,16 @@ import typer
 
 from cli import here, options, output
 from cli.doctor.findings import Finding, State, found_by, look, ok, wrong
+from cli.doctor.ledger import ledger
 from cli.errors import FAILED
 
+app = typer.Typer()
+app.command()(ledger)
 
+
+@app.callback(invoke_without_command=True)
 def doctor(
+    context: typer.Context,
     *,
     provider: Annotated[
         list[str] | None,
@@ -29,7 +35,10 @@ def doctor(
     Examples:
       clarion doctor
       clarion doctor --provider sendgrid --provider twilio
+      clarion doctor ledger
     """
+    if context.invoked_subcommand:
+        return
     from observe import logs
 
     logs.configure("error", "text")

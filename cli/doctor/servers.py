@@ -1,9 +1,10 @@
 """Looks at PostgreSQL, Redis and the API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
+from cli import moments
 from cli.client import Api
 from cli.doctor.findings import Finding, look, ok, wrong
 from settings import Settings
@@ -11,6 +12,15 @@ from settings import Settings
 if TYPE_CHECKING:
     from asyncpg import Connection
 
+_BROKEN = "Its messages go to others while probes find out. `clarion doctor --provider {name}` tries our credentials."
+_STOPPED = "An operator wanted it; `clarion providers enable {name}` brings it back."
+_TODO = {
+    "open": _BROKEN,
+    "half_open": _BROKEN,
+    "paused": "Nothing, unless it comes again and again: then lower its rate in CLARION_PROVIDERS.",
+    "draining": _STOPPED,
+    "disabled": _STOPPED,
+}
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -89,5 +99,29 @@ def api(url: str) -> Callable[[], AsyncIterator[Finding]]:
             yield look("API", f"{told}: it accepts all the same", todo)
         else:
             yield ok("API", f"{url} is ready")
+        for finding in _not_taking(answer.get("providers", {})):
+            yield finding
 
     return check
+
+
+def _not_taking(conditions: Mapping[str, Any]) -> Iterator[Finding]:
+    """Providers that take nothing now, or nothing new, and channels of which none does."""
+    from providers.registry import provider_classes
+
+    channels: dict[str, list[str]] = {}
+    for name, condition in conditions.items():
+        if name in provider_classes():
+            channels.setdefault(provider_classes()[name].card.channel, []).append(condition["state"])
+        if condition["state"] != "ok":
+            yield look(name, _condition(condition), _TODO[condition["state"]].format(name=name))
+    for channel, states in channels.items():
+        if "ok" not in states:
+            yield wrong(f"channel {channel}", "none of its providers takes messages now", "See the providers here.")
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    state, since = condition["state"].replace("_", " "), condition["since"]
+    lasting = f" for {moments.lasting(since)}" if since else ""
+    breaker = "breaker " if condition["state"] in {"open", "half_open"} else ""
+    return f"{breaker}{state}{lasting}: {condition['reason']}"

@@ -10,14 +10,14 @@ def providers(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
     """Every channel has a provider that is set up."""
 
     async def check() -> AsyncIterator[Finding]:
-        from providers.registry import channels, installed, provider_classes
+        from providers.registry import channels, installed
 
         here = installed(settings.channels)
         try:
             for name in channels():
                 yield _channel(name, here.channels[name].route if name in here.channels else ())
-            for name in sorted(provider_classes().keys() - here.providers.keys()):
-                yield look(name, "not set up", why_not(name))
+            for name, missing in here.left_out.items():
+                yield look(name, "not set up", missing)
         finally:
             await here.close()
 
@@ -49,14 +49,3 @@ def credentials(name: str) -> Callable[[], AsyncIterator[Finding]]:
             await provider.close()
 
     return check
-
-
-def why_not(name: str) -> str:
-    """What keeps a provider from being set up: the first setting that is missing or wrong."""
-    from providers.registry import provider_classes
-
-    try:
-        provider_classes()[name]()
-    except SettingsError as missing:
-        return str(missing)
-    return ""

@@ -1,32 +1,43 @@
 """The API with real parts behind it, called without a socket in between."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
 
 from api.app import create_app
+from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
 from api.parts import Parts
 from ledger.database import Database
 from ledger.intake import Intake
+from ledger.provider_switches import switches
+from providers.registry import Installed
 from runs import Runs, connect
 from settings import Settings
+from throttle.opened import open_gates
+
+OPENED = AsyncExitStack()  # what `parts_with` opened: a fixture closes it after each test
+NOTHING = Installed(CHANNELS, {}, {})
 
 
-async def parts_with(db: Database, settings: Settings) -> Parts:
-    """What handlers need, with all of the channels and none of the vendors."""
+async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING) -> Parts:
+    """What handlers need; if nothing else is said with all of the channels and none of the vendors."""
+    cards = [provider.card for provider in here.providers.values()]
+    opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+    gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
-    lanes = Lanes(Intake(db, CHANNELS, cap=512), runs, max_batch=512, bound=1000)
-    return Parts(db, runs, CHANNELS, {}, settings, lanes, Hearing(db, runs))
+    lanes = Lanes(Intake(db, here.channels, cap=512), runs, max_batch=512, bound=1000)
+    return Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs), gates)
 
 
 @asynccontextmanager
 async def client_of(
-    parts: Parts, *, key: str | None = None, host: str = "192.0.2.1", app: FastAPI | None = None
+    parts: Parts, *, key: str | None = None, host: str = "192.0.2.1", app: FastAPI | Door | None = None
 ) -> AsyncIterator[AsyncClient]:
     """A caller at this address."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 
-import pytest
 import pytest_asyncio
-from api_side import client_of, parts_with
+from api_side import OPENED, client_of, parts_with
 from httpx2 import AsyncClient
 
 from api.parts import Parts
@@ -23,16 +22,19 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture
-def settings(database_url: str, redis_url: str, temporal_address: str, temporal_namespace: str) -> Settings:
-    """Where everything is; no development mode."""
-    return Settings(
+@pytest_asyncio.fixture
+async def settings(
+    db: Database, database_url: str, redis_url: str, temporal_address: str, temporal_namespace: str
+) -> AsyncIterator[Settings]:
+    """Where everything is; no development mode. What was opened with them is closed before the ledger is."""
+    yield Settings(
         database_url=database_url,
         redis_url=redis_url,
         temporal_address=temporal_address,
         temporal_namespace=temporal_namespace,
         dev=False,
     )
+    await OPENED.aclose()
 
 
 @pytest_asyncio.fixture

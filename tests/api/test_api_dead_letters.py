@@ -65,13 +65,32 @@ async def test_many_are_counted_then_retried(db: Database, admin: AsyncClient) -
     assert [letter["delivery_id"] for letter in (await admin.get("/dead-letters")).json()["data"]] == [kept]
 
 
+async def test_many_are_counted_then_discarded(db: Database, admin: AsyncClient) -> None:
+    for _ in range(2):
+        await buried(db)
+    kept = await buried(db, "sms")
+    order = {"filter": {"channel": "push"}, "dry_run": True}
+    answer = await admin.post("/dead-letters/discard", json=order)
+    assert answer.json() == {"matched": 2, "discarded": 0, "remaining": 2, "dry_run": True}
+    answer = await admin.post("/dead-letters/discard", json=order | {"dry_run": False})
+    assert answer.json() == {"matched": 2, "discarded": 2, "remaining": 0, "dry_run": False}
+    assert [letter["delivery_id"] for letter in (await admin.get("/dead-letters")).json()["data"]] == [kept]
+
+
+async def test_all_are_discarded_only_by_a_filter_that_says_so(db: Database, admin: AsyncClient) -> None:
+    await buried(db)
+    assert (await admin.post("/dead-letters/discard", json={})).status_code == 422
+    assert (await admin.post("/dead-letters/discard", json={"filter": {}})).json()["discarded"] == 1
+
+
 async def test_a_stranger_finds_nothing(db: Database, parts: Parts, key_of: Callable[..., object]) -> None:
     letter = await buried(db)
     async with client_of(parts, key=await key_of(Role.ADMIN, "other")) as stranger:
         assert (await stranger.get("/dead-letters")).json()["data"] == []
         for action in ("retry", "discard"):
             assert (await stranger.post(f"/dead-letters/{letter}/{action}")).status_code == 404
-        assert (await stranger.post("/dead-letters/retry", json={})).json()["matched"] == 0
+        for action in ("retry", "discard"):
+            assert (await stranger.post(f"/dead-letters/{action}", json={"filter": {}})).json()["matched"] == 0
     (row,) = await db.run("SELECT status FROM delivery")
     assert row.status == "dead"
 

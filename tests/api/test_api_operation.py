@@ -62,6 +62,7 @@ async def test_ready_names_every_part(parts: Parts) -> None:
                 "redis": {"state": "ok", "needed": False},
                 "temporal": {"state": "ok", "needed": False},
             },
+            "providers": {},
         }
         assert (await client.get("/livez")).json() == {"status": "ok"}
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from cli_side import CommandLine
+from seeding import accept, batch_of, submission
 from servers import Servers
 from stage import Stage
 
@@ -170,3 +171,29 @@ async def test_providers_say_what_they_lack(alone: CommandLine, whereabouts: Map
     ]
     lacking = await alone.process("providers")
     assert "CLARION_TWILIO_ACCOUNT_SID" in lacking.out
+
+
+async def test_the_doctor_checks_the_ledger(operator: CommandLine, database_url: str, tmp_path: Path) -> None:
+    db = Database(database_url, pool_size=1)
+    try:
+        batch = batch_of(await accept(db, submission()))
+        clean = await operator("doctor", "ledger")
+        assert (clean.code, clean.err) == (0, "")
+        assert "complete" in clean.out
+        accepted = tmp_path / "accepted"
+        accepted.write_text(f"0 {uuid4()}\n")
+        lost = await operator("doctor", "ledger", "--accepted", str(accepted), "--json")
+        assert (lost.code, lost.json["clean"]) == (1, False)
+        await db.run("UPDATE delivery SET status = 'sent' WHERE batch_id = :b", b=batch)
+        damaged = await operator("doctor", "ledger")
+        assert damaged.code == 1
+        assert f"awaiting: {batch} email: awaiting: 0, should be 1" in damaged.out
+    finally:
+        await db.close()
+
+
+async def test_what_is_no_vendors_log_is_wrong_usage(operator: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("hello\n")
+    result = await operator("doctor", "ledger", "--vendor-log", "log")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert (await operator("doctor", "ledger", "--accepted", "nowhere")).code == 2

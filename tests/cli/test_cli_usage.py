@@ -27,7 +27,7 @@ def commands() -> Iterator[str]:
     for name, command in top.commands.items():
         if isinstance(command, TyperGroup):
             yield from (f"{name} {each}" for each in command.commands)
-        else:
+        if not isinstance(command, TyperGroup) or command.invoke_without_command:
             yield name
 
 

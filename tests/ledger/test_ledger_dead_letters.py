@@ -10,7 +10,7 @@ from domain.runs import Order
 from domain.settling import Rules
 from ledger.database import Database
 from ledger.dead_letter_list import Which, count, listed
-from ledger.dead_letters import discard, of_run, one, retry
+from ledger.dead_letters import discard, of_run, one, redrive, retry
 from ledger.notifications import Standing, status
 from ledger.settling import settle
 
@@ -131,3 +131,33 @@ async def test_a_late_receipt_and_a_retry_do_not_leave_a_letter_behind(db: Datab
     await retry(db, CHANNELS, Which(batch=batch))
     await sent(db, batch, EMAIL)
     assert await count(db, Which()) == 0
+
+
+async def test_a_redrive_takes_what_died_with_the_provider_since_then_oldest_first(db: Database) -> None:
+    before = await buried(db)
+    (row,) = await db.run("SELECT now() AS now")
+    first, second, third = await buried(db), await buried(db), await buried(db)
+    other = await buried(db, "push")
+    done = await redrive(db, CHANNELS, "sns", row.now, most=2)
+    assert (done.moved, done.wake) == (2, ((first, "sms"), (second, "sms")))
+    left = {row.batch_id for row in await db.run("SELECT batch_id FROM dead_letter")}
+    assert left == {before, third, other}
+    assert len(await claim_due(db, first, SMS, "sns")) == 1
+    (event,) = await db.run("SELECT DISTINCT step, reason FROM delivery_event WHERE old = 'dead'")
+    assert event == ("retry", "its provider works again")
+
+
+async def test_a_redrive_leaves_to_a_person_what_may_have_arrived(db: Database) -> None:
+    doubted, plain = await buried(db), await buried(db)
+    await db.run("UPDATE delivery SET doubts = 1 WHERE batch_id = :b", b=doubted)
+    (row,) = await db.run("SELECT now() - interval '1 h' AS since")
+    done = await redrive(db, CHANNELS, "sns", row.since, most=10)
+    assert (done.moved, done.wake) == (1, ((plain, "sms"),))
+    assert list((await statuses(db, doubted)).values()) == ["dead"]
+
+
+async def test_no_more_are_moved_than_was_said(db: Database) -> None:
+    batch = await buried(db, "push", recipients=tuple(f"r{n}" for n in range(10)))
+    assert (await retry(db, CHANNELS, Which(batch=batch), most=3)).moved == 3
+    assert (await discard(db, Which(batch=batch), most=3)).moved == 3
+    assert await count(db, Which()) == 4

@@ -359,9 +359,7 @@ class Protocol:
         following = self._next(row)
         if following is not None:
             spent = row.spent | {row.provider} if self.has["spent"] else row.spent
-            return row._replace(
-                status=St.QUEUED, provider=following, doubts=row.doubts + doubts, tries=0, spent=spent
-            )
+            return row._replace(status=St.QUEUED, provider=following, doubts=row.doubts + doubts, tries=0, spent=spent)
         end = St.UNCONFIRMED if row.status is St.SENT else St.DEAD
         return row._replace(status=end, doubts=row.doubts + doubts)
 

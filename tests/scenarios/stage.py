@@ -34,6 +34,7 @@ class Stage:
     temporal: Client
     vendors: Sandbox
     shop: Workshop
+    work: Callable[[], Awaitable[None]]  # starts the workers of a stage that was set with `held`
 
     async def notify(self, **body: Any) -> str:
         """POST /notify, which must be accepted. Returns the id."""
@@ -81,26 +82,34 @@ class Stage:
         assert not wrong
 
 
-SetStage = Callable[..., Awaitable[Stage]]  # the fixture `set_stage`: takes changes to the settings
+SetStage = Callable[..., Awaitable[Stage]]  # the fixture `set_stage`: takes changes to the settings, and `held`
 
 
 @asynccontextmanager
-async def staged(settings: Settings, vendors: Sandbox) -> AsyncIterator[Stage]:
-    """API and workers of every queue, running inside the block; what is still open in Temporal ends with it."""
+async def staged(settings: Settings, vendors: Sandbox, *, held: bool = False) -> AsyncIterator[Stage]:
+    """API and workers of every queue, running inside the block; what is still open in Temporal ends with it.
+
+    `held`: no worker runs before the test says so.
+    """
     settings = settings.model_copy(update={"port": free_ports(1)[0]})
     async with AsyncExitStack() as stack:
         client = await connect(settings.required("temporal_address"), settings.temporal_namespace, lazy=False)
         await prepare(client)
         shop = await stack.enter_async_context(workshop(settings))
         stack.push_async_callback(_end_all, client)
-        for queue in every_queue(shop.installed.channels):
-            await stack.enter_async_context(worker_for(queue, shop))
+
+        async def work() -> None:
+            for queue in every_queue(shop.installed.channels):
+                await stack.enter_async_context(worker_for(queue, shop))
+
+        if not held:
+            await work()
         url = await stack.enter_async_context(running_api(settings))
         await vendors.calls_back(f"{url}/webhook")
         http = await stack.enter_async_context(aiohttp.ClientSession())
         db = Database(settings.required("database_url"), pool_size=5)
         stack.push_async_callback(db.close)
-        yield Stage(url, http, db, client, vendors, shop)
+        yield Stage(url, http, db, client, vendors, shop, work)
 
 
 async def _end_all(client: Client) -> None:

@@ -38,7 +38,7 @@ async def set_stage(
     temporal_address: str,
     temporal_namespace: str,
 ) -> AsyncIterator[SetStage]:
-    """Call it with changes to the settings; `channels` as in CLARION_CHANNELS."""
+    """Call it with changes to the settings; `channels` as in CLARION_CHANNELS. `held`: the test starts the workers."""
     monkeypatch.chdir(tmp_path)
     for name in clarion_variables():
         monkeypatch.delenv(name)
@@ -46,7 +46,7 @@ async def set_stage(
         monkeypatch.setenv(name, value)
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Stage:
+        async def start(*, held: bool = False, **changes: Any) -> Stage:
             settings = Settings(
                 database_url=SecretStr(database_url),
                 redis_url=SecretStr(redis_url),
@@ -56,7 +56,7 @@ async def set_stage(
                 dev=True,
                 **changes,
             )
-            return await stack.enter_async_context(staged(settings, vendors))
+            return await stack.enter_async_context(staged(settings, vendors, held=held))
 
         yield start
 

@@ -11,9 +11,9 @@ POSTGRES, VALKEY, TEMPORAL, TEMPORAL_UI, SANDBOX, SMTP = 15432, 16379, 7233, 823
 
 @dataclass(frozen=True)
 class Ports:
-    """A port for every part."""
+    """A port for every part, one for each API."""
 
-    api: int
+    apis: tuple[int, ...]
     sandbox: int
     smtp: int
     postgres: int
@@ -23,9 +23,9 @@ class Ports:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything is. `temporal_ui` is None when Temporal runs elsewhere."""
+    """Where everything is. `temporal_ui` is None when Temporal runs elsewhere. `apis`: all of them, `api` the first."""
 
-    api: str
+    apis: tuple[str, ...]
     sandbox: str
     smtp_port: int
     database_url: str
@@ -34,14 +34,19 @@ class Addresses:
     temporal_ui: str | None
     data_dir: Path
 
+    @property
+    def api(self) -> str:
+        """The API that vendors report to."""
+        return self.apis[0]
 
-def any_ports() -> Ports:
+
+def any_ports(apis: int) -> Ports:
     """Free ones for all, so that a second stack never meets the first."""
-    api, sandbox, smtp, postgres, valkey, *temporal_ports = ports.free_ports(9)
-    return Ports(api, sandbox, smtp, postgres, valkey, temporal.Ports(*temporal_ports))
+    sandbox, smtp, postgres, valkey, frontend, http, metrics, ui, *rest = ports.free_ports(8 + apis)
+    return Ports(tuple(rest), sandbox, smtp, postgres, valkey, temporal.Ports(frontend, http, metrics, ui))
 
 
-def promised_ports(settings: Settings) -> Ports:
+def promised_ports(settings: Settings, apis: int) -> Ports:
     """The documented ones. Raises StackError when one that users rely on is taken; the others may move."""
     promised = [
         ("the API", settings.port, "choose another with CLARION_PORT"),
@@ -53,9 +58,9 @@ def promised_ports(settings: Settings) -> Ports:
         )
     for what, port, way_out in promised:
         ports.require_free(what, port, way_out, settings.host if port == settings.port else "127.0.0.1")
-    free = any_ports()
+    free = any_ports(apis)
     return Ports(
-        api=settings.port or free.api,
+        apis=(settings.port or free.apis[0], *free.apis[1:]),
         sandbox=SANDBOX,
         smtp=ports.preferred(SMTP),
         postgres=ports.preferred(POSTGRES),

@@ -20,7 +20,10 @@ CLARION = (sys.executable, "-m", "cli.main")
 
 @dataclass(frozen=True)
 class Programs:
-    """The commands. Each worker has a name and serves the queues it says; by default high priority has its own."""
+    """The commands. Each worker has a name and serves the queues it says; by default high priority has its own.
+
+    `apis`: how many API processes; vendors report to the first.
+    """
 
     migrate: tuple[str, ...] = (*CLARION, "migrate")
     api: tuple[str, ...] = (*CLARION, "api")
@@ -29,6 +32,7 @@ class Programs:
         ("worker-high", (*CLARION, "worker", "--queues", "high")),
         ("worker-rest", (*CLARION, "worker", "--queues", "rest")),
     )
+    apis: int = 1
 
 
 async def run_once(name: str, argv: tuple[str, ...], env: Mapping[str, str], sink: Sink) -> None:
@@ -71,11 +75,12 @@ def sandbox(
     return Service("sandbox", (*argv, *options), ready=lambda: probes.http("127.0.0.1", port, "/"), env=env)
 
 
-def api(argv: tuple[str, ...], env: Mapping[str, str], *, url: str) -> Service:
-    """The API, ready when it says that it lives."""
+def api(name: str, argv: tuple[str, ...], env: Mapping[str, str], *, url: str) -> Service:
+    """An API at this URL, ready when it says that it lives."""
     address = urlsplit(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
-    return Service("api", argv, ready=lambda: probes.http(host, port, "/livez"), env=env, grace=20.0)
+    here = {**env, "CLARION_PORT": str(port)}
+    return Service(name, argv, ready=lambda: probes.http(host, port, "/livez"), env=here, grace=20.0)
 
 
 def worker(name: str, argv: tuple[str, ...], env: Mapping[str, str], *, data_dir: Path) -> Service:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from settings import Settings
 from workers.embedded import programs
@@ -45,7 +46,8 @@ class Stack:
     async def start(self) -> None:
         """Start it all; return when every part answers. Raises StackError; call `stop` in any case."""
         self._record.acquire()
-        ports = any_ports() if self._free_ports else promised_ports(self._settings)
+        apis = self._commands.apis
+        ports = any_ports(apis) if self._free_ports else promised_ports(self._settings, apis)
         foundation = Foundation(
             self._settings,
             self._data_dir,
@@ -57,7 +59,7 @@ class Stack:
         host = self._settings.host
         loopback = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
         self._addresses = Addresses(
-            api=f"http://{loopback}:{ports.api}",
+            apis=tuple(f"http://{loopback}:{port}" for port in ports.apis),
             sandbox=f"http://127.0.0.1:{ports.sandbox}",
             smtp_port=ports.smtp,
             database_url=foundation.database_url,
@@ -66,7 +68,7 @@ class Stack:
             temporal_ui=foundation.temporal_ui,
             data_dir=self._data_dir,
         )
-        await self._start_clarion(ports.api, ports.sandbox)
+        await self._start_clarion(ports.sandbox)
 
     async def stop(self) -> None:
         """Stop it all, the workers first."""
@@ -81,10 +83,10 @@ class Stack:
         """End every process now; nothing accepted is lost by it."""
         self._supervisor.kill()
 
-    async def _start_clarion(self, api_port: int, sandbox_port: int) -> None:
+    async def _start_clarion(self, sandbox_port: int) -> None:
         addresses, commands, start = self.addresses, self._commands, self._supervisor.start
         vendors = self._data_dir / "sandbox"
-        env = {**os.environ, **self._environment(api_port), **_sandbox_environment(vendors, addresses)}
+        env = {**os.environ, **self._environment(), **_sandbox_environment(vendors, addresses)}
         self._record.publish({name: value for name, value in env.items() if name.startswith("CLARION_")})
         await programs.run_once("migrate", commands.migrate, env, self._sink)
         callbacks = f"{self._settings.public_url or addresses.api}/webhook".replace("//webhook", "/webhook")
@@ -101,9 +103,13 @@ class Stack:
             ]
         )
         workers = [programs.worker(name, argv, env, data_dir=self._data_dir) for name, argv in commands.workers]
-        await start([programs.api(commands.api, env, url=addresses.api), *workers])
+        apis = [
+            programs.api(f"api-{n}" if n > 1 else "api", commands.api, env, url=url)
+            for n, url in enumerate(addresses.apis, 1)
+        ]
+        await start([*apis, *workers])
 
-    def _environment(self, api_port: int) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """What tells Clarion's processes about this stack and repeats the settings it was made with."""
         settings, addresses = self._settings, self.addresses
         return {
@@ -113,7 +119,7 @@ class Stack:
             "CLARION_TEMPORAL_NAMESPACE": settings.temporal_namespace,
             "CLARION_DATA_DIR": str(self._data_dir),
             "CLARION_HOST": settings.host,
-            "CLARION_PORT": str(api_port),
+            "CLARION_PORT": str(urlsplit(addresses.api).port),
             "CLARION_PUBLIC_URL": settings.public_url or addresses.api,
             "CLARION_DEV": "1",
             "CLARION_LOG_LEVEL": settings.log_level,

@@ -1,0 +1,44 @@
+"""Who is let in to the lanes: what finds room; and in any case a repeat of what was accepted before."""
+
+from collections.abc import Sequence
+
+from api.backlog import Backlog
+from api.lanes import Lanes
+from domain.submissions import Accepted, Submission
+from ledger.database import Database
+from ledger.grouping import Flushed, Full, Group
+from ledger.intake import Verdict
+from ledger.replays import known
+
+_CAP = 500  # repeats looked up in one statement
+_BOUND = 10_000  # repeats waiting in memory; then they are refused like the rest
+
+
+class Admission:
+    """One per API process, in front of its lanes."""
+
+    def __init__(self, db: Database, lanes: Lanes, backlog: Backlog) -> None:
+        self._db, self._lanes, self._backlog = db, lanes, backlog
+        self._repeats = Group[Submission, Verdict | None](self._look_up, cap=_CAP, bound=_BOUND)
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Returns once it is committed. Raises Refused, Full, LedgerUnavailable."""
+        try:
+            self._backlog.admit(submission)
+        except Full as full:
+            verdict = await self._repeats.put(submission) if submission.idempotency_key else full
+            return _told(verdict or full)
+        accepted = await self._lanes.submit(submission)
+        if not accepted.replayed:
+            self._backlog.took(submission)
+        return accepted
+
+    async def _look_up(self, repeats: Sequence[Submission]) -> Flushed[Verdict | None]:
+        return await known(self._db, repeats), None
+
+
+def _told(verdict: Verdict | Full) -> Accepted:
+    """The first answer again, or why there is none."""
+    if isinstance(verdict, Accepted):
+        return verdict
+    raise verdict

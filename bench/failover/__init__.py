@@ -1,0 +1,1 @@
+"""`make bench-failover`: one of two SMS vendors dies, in four ways at three rates. Does its traffic go, and return?"""

@@ -1,0 +1,54 @@
+"""`python -m bench.failover [case ...]`: plays the cases that are not kept yet, or the named ones anew; 1: broken."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatch
+
+from bench.failover import report
+from bench.failover.cases import CASES, Case
+from bench.failover.judging import judged
+from bench.failover.play import play
+from cli import output
+from workers.embedded.errors import StackError
+
+
+def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
+    """The named ones; without names those that are missing."""
+    if patterns:
+        return [case for case in CASES if any(fnmatch(case.name, pattern) for pattern in patterns)]
+    done = {finding.case for finding in kept.findings}
+    return [case for case in CASES if case.name not in done]
+
+
+async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:
+    for n, case in enumerate(cases, 1):
+        output.note(f"{time.strftime('%H:%M:%S')} {case.name} ({n} of {len(cases)})")
+        kept.add(judged(await play(case, report.new_log(case.name))))
+
+
+def main() -> int:
+    """Returns the exit code: 1 when a promise was broken, 2 when it could not be tried."""
+    parser = argparse.ArgumentParser(prog="python -m bench.failover", description=__doc__)
+    names = ", ".join(case.name for case in CASES)
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"names or globs of: {names}")
+    kept = report.Kept()
+    cases = _chosen(patterns := parser.parse_args().cases, kept)
+    if patterns and not cases:
+        parser.error(f"no such case; there are {names}")
+    try:
+        asyncio.run(_play_all(cases, kept))
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        report.show(kept.findings)
+    return int(any(finding.broken for finding in kept.findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
