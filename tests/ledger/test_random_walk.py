@@ -36,7 +36,7 @@ def often(**times: int) -> list[str]:
 
 OUTCOMES = often(accepted=5, in_doubt=5, retryable=4, vendor_down=1, throttled=1, released=1, rejected=1)
 KINDS = often(
-    deliver=9, claim=3, divert=2, answer=12, receipts=4, settle=9, health=3, cancel=2, retry=4, discard=1, passes=8
+    deliver=9, claim=3, divert=4, answer=12, receipts=4, settle=10, health=5, cancel=1, retry=4, discard=1, passes=8
 )
 SECONDS = (500, 1500, 1500, 3500, 3500, 11_000)
 HOLDS = (5.0, None, 0.0)  # seconds until asking makes sense; nobody knows; now
@@ -102,12 +102,10 @@ class Walk:
 
     async def divert(self, n: int, to: int, claims: int) -> None:
         """An execution tries one of its rows with another provider; it may be stopped before it claims the row."""
-        if not self.legs:
-            return
-        leg = self.legs[-1 - n % len(self.legs)]
-        other = self.channel.route[to % len(self.channel.route)]
-        if other == leg.provider:
-            return
+        providers = [row.provider for row in self.rows if row.status == "queued"] * 3 + list(self.channel.route)
+        leg = Leg(self.batch, self.channel, providers[n % len(providers)], Priority.NORMAL, new_id())
+        others = [name for name in self.channel.route if name != leg.provider]
+        other = others[to % len(others)]
         diverted = await deliveries.divert(self.db, leg, other)
         assert diverted == any(row.divert(leg.provider, other, self.now) for row in self.rows)
         if diverted and claims % 3:
@@ -115,9 +113,10 @@ class Walk:
             await self._claim(self.legs[-1], 1)
 
     async def health(self, which: int, how: int, best: int) -> None:
-        """Providers come to take nothing, and work again. Processes hear of it whenever they do."""
+        """Providers come to take nothing, and work again. Settle may know it or not yet."""
         route = self.channel.route
-        held = {name: HOLDS[(how + n) % len(HOLDS)] for n, name in enumerate(route) if which >> n & 1}
+        down = [name for n, name in enumerate(route) if which >> n & 1 or which > 8]
+        held = {name: HOLDS[(how + n) % len(HOLDS)] for n, name in enumerate(down)}
         first = best % len(route)
         turned = (*route[first:], *route[:first])
         order = (*(name for name in turned if name not in held), *(name for name in turned if name in held))

@@ -88,12 +88,3 @@ async def test_while_no_provider_works_all_wait_and_go_when_one_does(set_stage: 
     await stage.vendors.reset()
     await stage.until(normal, "COMPLETED", within=60)
     await stage.until(high, "COMPLETED", within=60)
-
-
-async def test_high_priority_alone_goes_when_the_vendors_say_that_they_work(set_stage: SetStage) -> None:
-    stage = await set_stage()
-    await _nobody_takes(stage)
-    n = await stage.notify(**_to(2), priority="high")
-    await _attempted(stage, "sns")
-    await stage.vendors.reset()
-    await stage.until(n, "COMPLETED", within=60)
