@@ -41,7 +41,7 @@ check: install-dev ## check format, lint, types, import rules and the Dockerfile
 chaos: install-dev ## ten minutes of faults under load, then everything is held against everything (SECONDS=600 SEED=1 RATE=30)
 	@$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED) --rate $(RATE)
 
-bench-failover: install ## let one of two SMS vendors die and heal, 20 minutes; resumable (CASE=hanging-20, '*-500': these anew)
+bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)
 	@$(BIN)/python -m bench.failover $(CASE)
 
 lock: install-dev ## pin, with hashes, everything pyproject.toml asks for (locked versions stay where they fit)

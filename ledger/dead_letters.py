@@ -62,8 +62,16 @@ def _queued_again(where: str, note: str = "reason") -> str:
 
 _RETRY = _queued_again("d.status = 'dead'")
 
+_WORKS = "'its provider works again'"  # what the event says of a redrive
+_REDRIVES = 3  # of one letter: a provider that comes and goes must not repeat it without end
+
 # Nobody is asked: what may have reached the person already is left to a person.
-_REDRIVE = _queued_again("d.status = 'dead' AND d.doubts = 0", note="'its provider works again'")
+_REDRIVE = _queued_again(
+    f"""d.status = 'dead' AND d.doubts = 0 AND {_REDRIVES} > (
+            SELECT count(*) FROM delivery_event e
+             WHERE e.batch_id = d.batch_id AND e.seq = d.seq AND e.step = '{Step.RETRY}' AND e.reason = {_WORKS})""",  # noqa: S608 - built from constants
+    note=_WORKS,
+)
 
 _DISCARD = transition(
     Step.DISCARD,
@@ -107,7 +115,8 @@ async def retry(
 async def redrive(db: Database, channels: Channels, provider: str, since: datetime, most: int) -> Revived:
     """Queue again at `provider` what died with it since then, for it works again: at most so many, oldest first.
 
-    Oldest is what was accepted first. Letters with a doubt stay: an automatic repeat could be a duplicate.
+    Oldest is what was accepted first. Letters with a doubt stay, for an automatic repeat could be a duplicate, and
+    those that came back three times already.
     """
     return await _move(db, Which(provider=provider, since=since), _REDRIVE, _ways(channels, provider), most)
 

@@ -57,8 +57,7 @@ def document(run: Run) -> dict[str, Any]:
         },
         "ledger": checked(verdict.report),
         "strikes": [
-            {"kind": s.fault.kind, "target": s.fault.target, "began": s.began, "ended": s.ended, "note": s.note}
-            for s in run.strikes
+            {"kind": s.fault.kind, "target": s.fault.target, "began": s.began, "ended": s.ended} for s in run.strikes
         ],
     }
 

@@ -24,7 +24,6 @@ class Strike:
     fault: Fault
     began: float
     ended: float
-    note: str = ""
 
 
 async def strike_all(site: Site, faults: Sequence[Fault], seed: int, stop: asyncio.Event, tell: Tell) -> list[Strike]:
@@ -40,7 +39,11 @@ async def strike_all(site: Site, faults: Sequence[Fault], seed: int, stop: async
             if await _stopped(stop, began + fault.at - time.monotonic()):
                 break
             tell(f"{fault.kind}: {fault.target}{f' for {fault.lasts:g} s' if fault.lasts else ''}")
-            done.append(await _strike(site, fault, seed, chance))
+            strike = await _strike(site, fault, seed, chance)
+            if strike:
+                done.append(strike)
+            else:
+                tell(f"{fault.kind}: it could not strike")
         return done
 
     async with asyncio.TaskGroup() as lanes:
@@ -57,8 +60,8 @@ async def _stopped(stop: asyncio.Event, within: float) -> bool:
     return True
 
 
-async def _strike(site: Site, fault: Fault, seed: int, chance: random.Random) -> Strike:
-    began, note = time.time(), ""
+async def _strike(site: Site, fault: Fault, seed: int, chance: random.Random) -> Strike | None:
+    began = time.time()
     if fault.lane is Lane.VENDORS:
         await _misbehave(site, fault, seed)
         return Strike(fault, began, time.time())
@@ -68,16 +71,21 @@ async def _strike(site: Site, fault: Fault, seed: int, chance: random.Random) ->
             await asyncio.sleep(fault.lasts)
         return Strike(fault, began, time.time())
     if fault.kind == "runs-terminated":
-        try:
-            async with asyncio.timeout(_ASKED_FOR):
-                note = f"{await processes.terminate_runs(site, chance)} runs"
-        except (RPCError, RuntimeError, TimeoutError) as error:
-            note = f"Temporal could not be asked: {type(error).__name__}"
-    elif fault.kind == "temporal-database-lost":
+        return Strike(fault, began, time.time()) if await _terminate(site, chance) else None
+    if fault.kind == "temporal-database-lost":
         await processes.lose_database(site, part)
     else:
         await processes.kill(part)
-    return Strike(fault, began, began, note)
+    return Strike(fault, began, began)
+
+
+async def _terminate(site: Site, chance: random.Random) -> int:
+    """How many runs were ended; 0 also when Temporal could not be asked."""
+    try:
+        async with asyncio.timeout(_ASKED_FOR):
+            return await processes.terminate_runs(site, chance)
+    except (RPCError, RuntimeError, TimeoutError):
+        return 0
 
 
 async def _misbehave(site: Site, fault: Fault, seed: int) -> None:

@@ -35,7 +35,6 @@ _CHANGES = """
 SELECT extract(epoch FROM at)::float8 AS at, after, reason, local
   FROM provider_event WHERE provider = :provider AND kind = 'breaker' ORDER BY at
 """
-_OPEN = "SELECT count(*) AS n FROM batch_channel WHERE done_at IS NULL"
 _DUPLICATES = "SELECT coalesce(sum(possible_duplicates), 0)::int AS n FROM delivery"
 _LATELY = """
 SELECT count(*) FILTER (WHERE provider = :provider) AS theirs, count(*) AS n
@@ -51,11 +50,6 @@ async def claims(db: Database) -> list[Claim]:
 async def changes(db: Database) -> list[Change]:
     """Of the vendor that dies, in order."""
     return [Change(*row) for row in await db.run(_CHANGES, provider=VENDOR)]
-
-
-async def open_runs(db: Database) -> int:
-    """Runs in which something has not ended yet."""
-    return (await db.run(_OPEN))[0].n
 
 
 async def possible_duplicates(db: Database) -> int:

@@ -9,11 +9,11 @@ from bench.failover import shares
 from bench.failover.cases import BACK_WITHIN, VENDOR, Kind
 from bench.failover.facts import Claim
 from bench.failover.play import Played, window_of_return
+from bench.failover.shares import LATE_CLAIM, PROBE_EVERY
+from ledger.checking.report import TITLES, Report
 
 TRIES = 5  # messages at 1/s
 SHARE = 0.05
-PROBE_EVERY = 5.0  # seconds
-LATE_CLAIM = 0.5  # seconds that a claim may come after its probe was granted
 SLOW = 3.0  # seconds after which a call counts as failed
 NOTICED = 2.0  # seconds from the second slow call to the breaker's opening, at most
 
@@ -39,7 +39,7 @@ class Finding:
     possible_duplicates: int
     lost: int
     uncounted: int
-    unfinished: int
+    unfinished: int  # deliveries still open at the end, or dead
     changes: list[tuple[float, str, str, bool]]  # when, to what, why, and whether in one process alone
     timeline: list[tuple[int, int, int]]  # second, claims of the vendor, of the others
     broken: list[str]
@@ -71,7 +71,7 @@ def judged(played: Played) -> Finding:
         possible_duplicates=played.duplicates,
         lost=verdict.lost,
         uncounted=verdict.uncounted,
-        unfinished=verdict.unfinished,
+        unfinished=verdict.unfinished.open + verdict.unfinished.dead,
         changes=[(each.at - moments.fault, each.after, each.reason, each.local) for each in played.changes],
         timeline=_timeline(played),
         broken=[],
@@ -102,9 +102,17 @@ def _broken(played: Played, found: Finding, probes: list[Claim]) -> Iterator[str
         yield "no call came to the vendor's address: nothing was measured"
     if found.calls > found.claims:
         yield f"{found.calls} calls came to the vendor, {found.claims} were claimed"
-    for what, n in (("lost", found.lost), ("sent twice uncounted", found.uncounted), ("not ended", found.unfinished)):
+    for what, n in (("were never taken by a vendor", found.lost), ("have not ended well", found.unfinished)):
         if n:
-            yield f"{n} {what}"
+            yield f"{n} messages {what}"
+    yield from _checked(played.verdict.report)
+
+
+def _checked(report: Report) -> Iterator[str]:
+    """What the checker of ledgers found."""
+    for invariant, tally in report.tallies.items():
+        if tally.wrong:
+            yield f"{tally.wrong} times not so: {TITLES[invariant]} (first {tally.first[0].id}: {tally.first[0].why})"
 
 
 def _messages(claims: list[Claim], first: float, end: float) -> int:

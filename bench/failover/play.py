@@ -16,12 +16,12 @@ from bench.failover.forwarder import Forwarder
 from bench.failover.shares import WINDOW
 from bench.failover.stage import staged
 from bench.load import Result, Target, body_of, run
-from bench.verdict import Verdict, accepted_ids, judge
+from bench.verdict import Verdict, settled
 from ledger.database import Database
 from workers.embedded.stack import Stack
 
 _LOOK_EVERY = 2.0  # seconds
-_ENDS_WITHIN = 180.0  # seconds from the last request until everything has ended
+_ENDS_WITHIN = 300.0  # seconds from the last request until everything has ended
 _CLIENTS = 256  # connections of the load at most
 
 
@@ -80,7 +80,7 @@ async def _played(case: Case, stack: Stack, forwarder: Forwarder, db: Database) 
         stop.set()
         result = await load
     moments = Moments(began, at, healed, time.time())
-    await _until_all_ended(db)
+    verdict = await settled(db, promised, vendors, within=_ENDS_WITHIN)
     return Played(
         case,
         moments,
@@ -90,7 +90,7 @@ async def _played(case: Case, stack: Stack, forwarder: Forwarder, db: Database) 
         result.accepted / result.seconds,
         _taken_until(vendors, moments.ended) / result.seconds,
         sum(result.refused.values()) + result.broken,
-        await judge(db, accepted_ids(promised), vendors),
+        verdict,
         await facts.possible_duplicates(db),
     )
 
@@ -120,15 +120,6 @@ async def _until_back(db: Database, case: Case, healed: float) -> None:
 def window_of_return(case: Case) -> float:
     """Seconds: long enough for ten messages, so that a probe is no return."""
     return max(WINDOW, 10 / case.rate)
-
-
-async def _until_all_ended(db: Database) -> None:
-    """Wait for every run to end; what has not by then is found by the verdict."""
-    end = time.monotonic() + _ENDS_WITHIN
-    while time.monotonic() < end:
-        if not await facts.open_runs(db):
-            return
-        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _taken_until(log: Path, end: float) -> int:

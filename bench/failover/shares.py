@@ -8,8 +8,8 @@ from bench.failover.cases import VENDOR
 from bench.failover.facts import Change, Claim
 
 WINDOW = 2.0  # seconds
-STRAGGLES = 1.0  # seconds that a claim may come after the opening it was granted before; the first probe waits for five
-
+PROBE_EVERY = 5.0  # seconds between two probes, and from the opening to the first
+LATE_CLAIM = 0.5  # seconds that a claim may come after its probe was granted
 _TICK = 1e-6
 
 
@@ -29,12 +29,15 @@ def share(claims: Sequence[Claim]) -> float:
 
 
 def split(claims: Sequence[Claim], changes: Sequence[Change]) -> tuple[list[Claim], list[Claim]]:
-    """Claims of the vendor that trusted it, and probes: those made while the breaker all share was not closed."""
+    """Claims of the vendor that trusted it, and probes: those made while the breaker all share was not closed.
+
+    What comes before the first probe may go was granted before the breaker opened.
+    """
     spans = _not_closed([change for change in changes if not change.local])
     trusting: list[Claim] = []
     probes: list[Claim] = []
     for claim in of_vendor(claims):
-        probing = any(first + STRAGGLES <= claim.at < end for first, end in spans)
+        probing = any(first + PROBE_EVERY - LATE_CLAIM <= claim.at < end for first, end in spans)
         (probes if probing else trusting).append(claim)
     return trusting, probes
 

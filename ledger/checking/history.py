@@ -32,7 +32,7 @@ class History:
     doubts: int = 0
     duplicates: int = 0
     claimed_at: dict[int, datetime] = field(default_factory=dict[int, datetime])
-    yes: set[int] = field(default_factory=set[int])  # a vendor's answer was that it took this one
+    yes: set[int] = field(default_factory=set[int])  # a vendor said that it took this one
     bounced: int = 0  # sends of which a vendor said later that they did not arrive
     been: set[Status] = field(default_factory=set[Status])
     off_path: list[str] = field(default_factory=list[str])
@@ -93,7 +93,7 @@ def _move(history: History, step: Step, event: Event, old: Status, new: Status) 
     history.doubts += _change_of_doubts(step, old, new)
     if claims:
         history.claimed_at[event.key_no] = event.at
-    if step is Step.RECORD and new in _YES:
+    if new in _YES:
         history.yes.add(event.key_no)
     history.bounced += step is Step.RECEIPT and new in (Status.UNDELIVERED, Status.FAILED)
     history.status = new

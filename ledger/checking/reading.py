@@ -25,7 +25,7 @@ _BATCH_IDS = "SELECT id, size FROM batch WHERE id > :after ORDER BY id LIMIT :mo
 
 _ROWS = """
 SELECT d.batch_id, d.seq, d.channel, d.status, d.attempt, d.key_no, d.doubts, d.possible_duplicates, d.due_at,
-       d.expires_at, n.id IS NOT NULL AS owned,
+       d.claimed_at, d.expires_at, n.id IS NOT NULL AS owned,
        extract(epoch FROM now() - CASE d.status
            WHEN 'queued' THEN least(d.expires_at, d.give_up_at)
            WHEN 'sending' THEN d.claimed_at
@@ -189,6 +189,7 @@ def _row(row: Any) -> Row:
         doubts=row.doubts,
         possible_duplicates=row.possible_duplicates,
         due_at=row.due_at,
+        claimed_at=row.claimed_at,
         expires_at=row.expires_at,
         waited=row.waited,
         owned=row.owned,

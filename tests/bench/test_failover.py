@@ -13,6 +13,8 @@ from bench.failover.forwarder import Forwarder
 from bench.failover.judging import judged
 from bench.failover.play import Moments, Played
 from bench.verdict import Verdict
+from ledger.checking.reading import Unfinished
+from ledger.checking.report import Invariant, Report
 
 BEGAN, FAULT, HEALED, ENDED = 1000.0, 1010.0, 1040.0, 1070.0
 OPENED, CLOSED = FAULT + 2, HEALED + 15
@@ -25,6 +27,10 @@ def claims(times: Iterable[float], provider: str = VENDOR, priority: str = "low"
 
 def every(gap: float, first: float, end: float) -> list[float]:
     return [first + n * gap for n in range(round((end - first) / gap))]
+
+
+def verdict(lost: int = 0, left: int = 0, report: Report | None = None) -> Verdict:
+    return Verdict(100, lost, 0, 0, Unfinished(open=left, dead=0, looks=0), report or Report())
 
 
 def played(case: Case, *more: Claim) -> Played:
@@ -41,7 +47,7 @@ def played(case: Case, *more: Claim) -> Played:
         accepted_per_s=case.rate,
         sent_per_s=case.rate,
         turned_away=0,
-        verdict=Verdict(accepted=100, lost=0, extra=0, uncounted=0, unfinished=0),
+        verdict=verdict(),
         duplicates=0,
     )
 
@@ -104,15 +110,21 @@ def test_traffic_that_stays_away_is_found() -> None:
 
 
 def test_losses_calls_without_a_claim_and_a_measurement_of_nothing_are_found() -> None:
-    lossy = replace(played(AT_1), verdict=Verdict(100, lost=2, extra=0, uncounted=0, unfinished=0))
-    assert broken(lossy) == "2 lost"
+    assert broken(replace(played(AT_1), verdict=verdict(lost=2))) == "2 messages were never taken by a vendor"
+    assert broken(replace(played(AT_1), verdict=verdict(left=3))) == "3 messages have not ended well"
     assert "were claimed" in broken(replace(played(AT_1), calls=[0.0] * 1000))
     assert "nothing was measured" in broken(replace(played(AT_1), calls=[]))
 
 
+def test_what_the_checker_of_ledgers_finds_is_broken_too() -> None:
+    report = Report()
+    report.note("batch.7", [(Invariant.ONCE, "taken twice")])
+    assert "(first batch.7: taken twice)" in broken(replace(played(AT_1), verdict=verdict(report=report)))
+
+
 def test_a_claim_granted_just_before_the_opening_is_a_try() -> None:
-    tries, probes = shares.split(claims([OPENED + 0.3, OPENED + 5]), [Change(OPENED, "open", "")])
-    assert [claim.at for claim in tries] == [OPENED + 0.3]
+    tries, probes = shares.split(claims([OPENED + 1.3, OPENED + 5]), [Change(OPENED, "open", "")])
+    assert [claim.at for claim in tries] == [OPENED + 1.3]
     assert [claim.at for claim in probes] == [OPENED + 5]
 
 

@@ -1,4 +1,4 @@
-"""`clarion tenants`, `keys`, `doctor` and `providers`: they ask the servers themselves."""
+"""`clarion tenants`, `keys` and `doctor`: they ask the servers themselves."""
 
 import json
 from collections.abc import Mapping
@@ -143,6 +143,23 @@ async def test_the_doctor_sees_that_nobody_works(alone: CommandLine, servers: Se
     assert workers["todo"] == "`clarion worker --queues all`"
 
 
+async def test_the_doctor_sees_who_takes_nothing(
+    alone: CommandLine, whereabouts: Mapping[str, str], stage: Stage
+) -> None:
+    await stage.call("POST", "/providers/sendgrid/drain", {"reason": "moving away"})
+    await stage.call("POST", "/providers/fcm/disable", {"reason": "no contract"})
+    await stage.vendors.rule("twilio", answer={"status": 401})
+    await stage.until(await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello"), "COMPLETED")
+    result = await alone.knowing(**whereabouts).process("doctor", "--json")
+    assert result.code == 1
+    found = {(each["part"], each["state"]): each for each in result.json if each["state"] != "ok"}
+    assert found.keys() == {("sendgrid", "look"), ("fcm", "look"), ("twilio", "look"), ("channel push", "wrong")}
+    assert found["sendgrid", "look"]["told"].startswith("draining for ")
+    assert found["fcm", "look"]["told"].endswith(": no contract")
+    assert "clarion providers enable fcm" in found["fcm", "look"]["todo"]
+    assert found["twilio", "look"]["told"].startswith("breaker ")
+
+
 async def test_the_doctor_asks_vendors_about_credentials(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:
     clarion = alone.knowing(**whereabouts)
     every = await clarion.process("doctor", "--provider", "all", "--json")
@@ -160,17 +177,6 @@ async def test_the_doctor_says_what_a_wrong_setting_is(alone: CommandLine) -> No
     result = await alone.knowing(CLARION_CHANNELS=json.dumps({"fax": {}})).process("doctor")
     assert result.code == 1
     assert "CLARION_CHANNELS: no channel 'fax'" in result.out
-
-
-async def test_providers_say_what_they_lack(alone: CommandLine, whereabouts: Mapping[str, str]) -> None:
-    ready = (await alone.knowing(**whereabouts).process("providers", "--channel", "email", "--json")).json
-    assert [(one["provider"], one["place"], one["missing"]) for one in ready] == [
-        ("sendgrid", 1, None),
-        ("ses", 2, None),
-        ("smtp", 3, None),
-    ]
-    lacking = await alone.process("providers")
-    assert "CLARION_TWILIO_ACCOUNT_SID" in lacking.out
 
 
 async def test_the_doctor_checks_the_ledger(operator: CommandLine, database_url: str, tmp_path: Path) -> None:

@@ -156,6 +156,16 @@ async def test_a_redrive_leaves_to_a_person_what_may_have_arrived(db: Database) 
     assert list((await statuses(db, doubted)).values()) == ["dead"]
 
 
+async def test_a_letter_comes_back_three_times_and_then_waits_for_a_person(db: Database) -> None:
+    batch = await buried(db, "push")
+    (row,) = await db.run("SELECT now() - interval '1 h' AS since")
+    for _ in range(3):
+        assert (await redrive(db, CHANNELS, "fcm", row.since, most=10)).moved == 1
+        await dead(db, batch, CHANNELS["push"])
+    assert (await redrive(db, CHANNELS, "fcm", row.since, most=10)).moved == 0
+    assert (await retry(db, CHANNELS, Which(batch=batch))).moved == 1
+
+
 async def test_no_more_are_moved_than_was_said(db: Database) -> None:
     batch = await buried(db, "push", recipients=tuple(f"r{n}" for n in range(10)))
     assert (await retry(db, CHANNELS, Which(batch=batch), most=3)).moved == 3

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from test_kill import settled
 from vendor_side import clarion_variables
 
 from bench.load import Target, body_of, run
+from bench.verdict import settled
 from ledger.database import Database
 from settings import Settings
 from workers.embedded.part import Part
@@ -64,7 +64,7 @@ async def test_stop_each_process_under_load(tmp_path: Path, monkeypatch: pytest.
         finally:
             await db.close()
     print(f"\n{verdict}; refused {result.refused}, broken {result.broken}")  # noqa: T201 - shown by pytest -s
-    assert verdict.clean and verdict.extra == 0, "\n".join(lines[-50:])
+    assert verdict.clean and verdict.counted == 0, "\n".join(lines[-50:])
     assert (doubts[0][0], repeated[0][0]) == (0, 0)
     assert committed[0][0] == verdict.accepted, "whoever was taken was told so"
     assert verdict.accepted > RATE * PAUSE * len(STOPPED) / 2
