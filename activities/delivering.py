@@ -39,6 +39,8 @@ class Activities:
         else:
             async with _alive():
                 held = await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
+            # Else settle might leave for a vendor that wants rest what another would take, until the run's next look.
+            await self._means.tally.report()
         state = await self.settle(Look(order.batch, order.channel, order.priority))
         return state if held is None else _without(state, order.provider, held)
 

@@ -44,6 +44,7 @@ class Tally:
         self._calls: dict[Call, None] = {}  # in the order in which they began; not those already counted as slow
         self._gathered: dict[tuple[str, bool], _Gathered] = {}
         self._reporting: asyncio.Task[None] | None = None
+        self._report_at_a_time = asyncio.Lock()
         self._telling: set[asyncio.Task[None]] = set()
 
     def begin(self, provider: str, probe: bool = False) -> Call:
@@ -76,6 +77,12 @@ class Tally:
         self._at(provider, probe).outcomes[Outcome.RELEASED] += messages
         self._wake()
 
+    async def report(self) -> None:
+        """Tell the gate what is gathered. Afterwards it knows of all that had come to its end before."""
+        async with self._report_at_a_time:
+            gathered, self._gathered = self._gathered, {}
+            await asyncio.gather(*(self._report(provider, probe, g) for (provider, probe), g in gathered.items()))
+
     def tell(self, change: Change) -> None:
         """Have `on_change` awaited, beside the reports: a slow ledger must not hold them up."""
         task = asyncio.create_task(self._tell(change))
@@ -103,8 +110,7 @@ class Tally:
         while self._calls or self._gathered:
             await asyncio.sleep(EVERY)
             self._count_slow()
-            gathered, self._gathered = self._gathered, {}
-            await asyncio.gather(*(self._report(provider, probe, g) for (provider, probe), g in gathered.items()))
+            await self.report()
 
     def _count_slow(self) -> None:
         latest = time.monotonic() - self._gate.policy.slow

@@ -26,7 +26,8 @@ async def test_a_recorded_run_replays(file: Path) -> None:
 
 
 def test_there_are_recorded_runs_of_every_kind() -> None:
-    assert {"all-channels", "fallback", "bounce", "dead-then-retried", "continued"} <= {f.stem for f in HISTORIES}
+    kinds = {"all-channels", "fallback", "bounce", "dead-then-retried", "held-then-closed", "continued"}
+    assert kinds <= {f.stem for f in HISTORIES}
 
 
 def test_they_hold_no_address_and_no_word_of_a_message() -> None:

@@ -10,13 +10,14 @@ from domain.channels import Channel
 from domain.deliveries import TRANSITIONS, Status, Step
 from domain.ids import new_id
 from domain.messages import Content
-from domain.outcomes import Answer
+from domain.outcomes import Answer, Outcome
 from domain.priorities import Priority
 from domain.submissions import Recipient, Submission
 from ledger.database import Database
-from ledger.deliveries import Answered, Claim, Leg, record
+from ledger.deliveries import Answered, Claim, Leg, claim, record
 from ledger.intake import Intake
 
+REFUSED = Answer(Outcome.RETRYABLE, reason="busy")
 TIMES = ("due_at", "sent_at", "doubt_until", "expires_at", "give_up_at", "claimed_at")
 
 
@@ -66,6 +67,27 @@ async def answered(db: Database, of: Leg, claims: Sequence[Claim], answer: Answe
     return len(await record(db, of.channel, of.provider, of.priority, answers, keep_refs=False))
 
 
+async def row(db: Database, batch: UUID) -> tuple[str, str | None, int, int, str | None]:
+    """status, provider, tries, doubts, reason of the first delivery."""
+    rows = await db.run(
+        "SELECT status, provider, tries, doubts, reason FROM delivery WHERE batch_id = :b ORDER BY seq LIMIT 1", b=batch
+    )
+    return tuple(rows[0])  # type: ignore[return-value]
+
+
+async def sent(db: Database, batch: UUID, channel: Channel, answer: Answer, provider: str | None = None) -> None:
+    """What is due goes out through one provider, which answers so."""
+    one = leg(batch, channel, provider)
+    await answered(db, one, await claim(db, one, 500), answer)
+
+
+async def spend(db: Database, batch: UUID, channel: Channel, provider: str) -> None:
+    """Use up a provider's tries."""
+    for _ in range(channel.tries):
+        await sent(db, batch, channel, REFUSED, provider)
+        await let_pass(db, batch, 3000)
+
+
 async def let_pass(db: Database, batch: UUID, seconds: float) -> None:
     """Make so much time pass for a batch: everything that was noted lies that much further back."""
     shifts = ", ".join(f"{name} = {name} - make_interval(secs => :seconds)" for name in TIMES)
@@ -112,7 +134,7 @@ async def histories_are_legal(db: Database, batch: UUID | None = None) -> None:
         place = (event.batch_id, event.seq)
         if event.old is None:
             assert event.step == Step.ACCEPT and place not in at, event
-        elif event.old == event.new and (event.step, event.old) != (Step.SETTLE, Status.QUEUED):
+        elif event.old == event.new and event.new not in TRANSITIONS[Step(event.step)].get(Status(event.old), ()):
             # Came too late to count, or an in-doubt row that was told so again.
             assert event.step in (Step.RECORD, Step.RECEIPT), event
             continue

@@ -7,6 +7,7 @@ a test takes never decide anything.
 from dataclasses import dataclass
 
 from domain.channels import Channel, Then, by_priority
+from domain.settling import Roads
 
 RESENDING = Channel(
     name="resending",
@@ -18,6 +19,7 @@ RESENDING = Channel(
     silence=Then.RESEND,
     doubt=by_priority(3250, 3250, 3250),
     doubtful=Then.RESEND,
+    patience=by_priority(6250, 6250, 6250),
     life=18_250,
 )
 ACCEPTING = Channel(
@@ -30,6 +32,7 @@ ACCEPTING = Channel(
     silence=Then.ACCEPT,
     doubt=by_priority(2250, 2250, 2250),
     doubtful=Then.ACCEPT,
+    patience=by_priority(2250, 2250, 2250),
     life=30_250,
 )
 PLAIN = Channel(
@@ -42,6 +45,7 @@ PLAIN = Channel(
     silence=Then.RESEND,
     doubt=by_priority(1250, 1250, 1250),
     doubtful=Then.RESEND,
+    patience=by_priority(12_250, 12_250, 12_250),
     life=50_250,
 )
 CHANNELS = {channel.name: channel for channel in (RESENDING, ACCEPTING, PLAIN)}
@@ -61,7 +65,7 @@ class Row:
     due: int
     expires: int | None
     give_up: int
-    provider: str = "alpha"
+    provider: str
     status: str = "queued"
     attempt: int = 0
     key_no: int = 0
@@ -72,9 +76,7 @@ class Row:
     key_at: int = 0
     sent_at: int = 0
     doubt_until: int = 0
-
-    def __post_init__(self) -> None:
-        self.provider = self.channel.route[0]
+    had: tuple[str, ...] = ()  # providers that have had their chance
 
     @property
     def spent(self) -> bool:
@@ -128,7 +130,7 @@ class Row:
         elif outcome == "rejected":
             self.status = "failed"
         elif outcome in ("throttled", "released"):
-            self.status, self.due = "queued", now + pause
+            self.status, self.due = "queued", now + (pause if outcome == "throttled" else 0)
             self.tries -= 1
         elif self.spent:
             self.status = "undelivered"
@@ -149,44 +151,69 @@ class Row:
         elif self.status in ("unconfirmed", "sent_final"):
             self.status = "failed"
 
-    def settle(self, now: int) -> None:
-        while self._settle_once(now):
+    def divert(self, provider: str, to: str, now: int) -> bool:
+        if (self.status, self.provider) != ("queued", provider) or self.due > now or self.expired(now) or self.spent:
+            return False
+        if to in self.had:
+            return False
+        self.provider, self.tries = to, 0
+        return True
+
+    def settle(self, now: int, roads: Roads) -> None:
+        while self._settle_once(now, roads):
             pass
 
-    def _settle_once(self, now: int) -> bool:
+    def _settle_once(self, now: int, roads: Roads) -> bool:
         if self.status == "undelivered":
-            return self._onward(now)
+            return self._onward(now, roads)
         if self.status == "queued":
-            if self.expired(now):
-                self.status = "unconfirmed" if self.doubts else "expired"
-                return True
-            return (self.spent or self.give_up < now) and self._onward(now)
+            return self._queued(now, roads)
         if self.status == "sent" and self.sent_at + self.channel.window < now:
-            if self.channel.silence is Then.ACCEPT or self._next() is None:
+            if self.channel.silence is Then.ACCEPT or self._next(roads) is None:
                 self.status = "unconfirmed"
                 return True
             self.doubts += 1
-            return self._onward(now)
+            return self._onward(now, roads)
         if self.status == "in_doubt" and self.doubt_until < now:
             if self.channel.doubtful is Then.ACCEPT:
                 self.status = "unconfirmed"
-            elif self._next() is None and not self.spent:
+            elif self._next(roads) is None and not self.spent:
                 self.status, self.due = "queued", now
             else:
-                self._onward(now)
+                self._onward(now, roads)
             return True
         return False
 
-    def _next(self) -> str | None:
-        route = self.channel.route
-        place = route.index(self.provider) + 1
-        return route[place] if place < len(route) else None
+    def _queued(self, now: int, roads: Roads) -> bool:
+        if self.expired(now):
+            self.status = "unconfirmed" if self.doubts else "expired"
+            return True
+        if self.spent or self.give_up < now:
+            return self._onward(now, roads)
+        if self.provider not in roads.held:
+            return False
+        working = [name for name in roads.order if name not in roads.held and name not in self.had]
+        if working:
+            self.provider, self.tries, self.due = working[0], 0, now
+        elif self.due + self.channel.patience["normal"] < now:
+            self.status = "dead"
+        else:
+            return False
+        return True
 
-    def _onward(self, now: int) -> bool:
-        following = self._next()
+    def _next(self, roads: Roads) -> str | None:
+        """The best by health that has not had its chance; then the rest of the route."""
+        for name in (*roads.order, *self.channel.route):
+            if name != self.provider and name not in self.had:
+                return name
+        return None
+
+    def _onward(self, now: int, roads: Roads) -> bool:
+        following = self._next(roads)
         if following is None:
             self.status = "dead"
         else:
+            self.had += (self.provider,)
             self.status, self.provider, self.tries, self.due = "queued", following, 0, now
         return True
 
@@ -197,7 +224,7 @@ class Row:
     def retry(self, provider: str | None, now: int) -> None:
         if self.status == "dead":
             self.status, self.provider, self.tries = "queued", provider or self.channel.route[0], 0
-            self.due, self.give_up = now, now + int(self.channel.life)
+            self.due, self.give_up, self.had = now, now + int(self.channel.life), ()
 
     def discard(self) -> None:
         if self.status == "dead":

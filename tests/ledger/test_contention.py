@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
@@ -16,7 +17,7 @@ from domain.ids import DeliveryId, SendKey
 from domain.outcomes import Answer, Outcome, accepted
 from domain.priorities import Priority
 from domain.receipts import Receipt, Report
-from domain.settling import Rules
+from domain.settling import Roads, Rules
 from ledger import dead_letters, deliveries, receipts, stopping
 from ledger.database import Database, execute
 from ledger.dead_letter_list import Which
@@ -44,6 +45,7 @@ class Crowd:
 
     async def work(self) -> None:
         acts = [self.deliver, self.deliver, self.record, self.record, self.hear, self.settle, self.people, self.time]
+        acts += [self.divert, self.settle]
         for _ in range(ROUNDS):
             await self.any.choice(acts)()
 
@@ -54,6 +56,14 @@ class Crowd:
         claims = await deliveries.resume(self.db, one, 6000) if self.any.random() < 0.3 else []
         claims += await deliveries.claim(self.db, one, self.any.randint(1, ROWS))
         self.claims += [(one.provider, claim) for claim in claims]
+
+    async def divert(self) -> None:
+        """A row of one provider is tried with another, at once or by whoever comes."""
+        provider, to = self.any.sample(RESENDING.route, 2)
+        one = leg(self.any.choice(self.batches), RESENDING, provider)
+        if await deliveries.divert(self.db, one, to) and self.any.random() < 0.7:
+            claims = await deliveries.claim(self.db, replace(one, provider=to), 1)
+            self.claims += [(to, claim) for claim in claims]
 
     async def record(self) -> None:
         """A group of answers in no order, of any age, of both batches."""
@@ -89,7 +99,10 @@ class Crowd:
         await receipts.hear(self.db, group)
 
     async def settle(self) -> None:
-        await settle(self.db, self.any.choice(self.batches), Rules.clear(RESENDING))
+        """Each knows something else of how the providers stand."""
+        order = self.any.sample(RESENDING.route, 3)
+        held = dict.fromkeys(self.any.sample(order, self.any.randint(0, 3)), 4.0)
+        await settle(self.db, self.any.choice(self.batches), Rules(RESENDING, Priority.NORMAL, Roads((*order,), held)))
 
     async def people(self) -> None:
         """Operators and senders."""

@@ -1,6 +1,6 @@
 """A random walk over all steps of the protocol, in PostgreSQL and in a small model of it: they always agree."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from domain.ids import DeliveryId, SendKey, new_id
 from domain.outcomes import Answer, Outcome
 from domain.priorities import Priority
 from domain.receipts import Receipt, Report
-from domain.settling import Rules
+from domain.settling import Roads, Rules
 from ledger import dead_letters, deliveries, receipts, stopping
 from ledger.database import Database
 from ledger.dead_letter_list import Which
@@ -35,8 +35,11 @@ def often(**times: int) -> list[str]:
 
 
 OUTCOMES = often(accepted=5, in_doubt=5, retryable=4, vendor_down=1, throttled=1, released=1, rejected=1)
-KINDS = often(deliver=9, claim=3, answer=12, receipts=4, settle=9, cancel=2, retry=4, discard=1, passes=8)
+KINDS = often(
+    deliver=9, claim=3, divert=4, answer=12, receipts=4, settle=10, health=5, cancel=1, retry=4, discard=1, passes=8
+)
 SECONDS = (500, 1500, 1500, 3500, 3500, 11_000)
+HOLDS = (5.0, None, 0.0)  # seconds until asking makes sense; nobody knows; now
 NUMBER = st.integers(0, 11)
 STEP = st.tuples(st.sampled_from(KINDS), NUMBER, NUMBER, NUMBER)
 
@@ -51,6 +54,7 @@ class Walk:
     batch: UUID
     notifications: list[UUID]
     rows: list[Row]
+    roads: Roads
     now: int = 0
     legs: list[Leg] = field(default_factory=list)
     claims: list[tuple[Claim, str]] = field(default_factory=list)
@@ -59,18 +63,20 @@ class Walk:
     events: list[Receipt] = field(default_factory=list)
 
     @classmethod
-    async def start(cls, db: Database, channel: Channel, people: int) -> "Walk":
-        """A notification for each person, all accepted together."""
+    async def start(cls, db: Database, channel: Channel, people: int, first: int) -> "Walk":
+        """A notification for each person, all accepted together, queued for whoever is best at that moment."""
         now, tenant = datetime.now(UTC), f"tenant {new_id()}"
         expiry = EXPIRY[:people]
         group = [
             submission([channel.name], tenant=tenant, expires_at=now + timedelta(seconds=seconds) if seconds else None)
             for seconds in expiry
         ]
-        flush = await Intake(db, CHANNELS, cap=512).accept(group)
+        provider = channel.route[first % len(channel.route)]
+        flush = await Intake(db, CHANNELS, cap=512, first=lambda _: provider).accept(group)
         (batch,) = flush.batches
-        rows = [Row(channel, due=0, expires=seconds, give_up=int(channel.life)) for seconds in expiry]
-        return cls(db, channel, tenant, UUID(batch.run.batch), [s.id for s in group], rows)
+        rows = [Row(channel, 0, seconds, int(channel.life), provider) for seconds in expiry]
+        roads = Roads(channel.route, {})
+        return cls(db, channel, tenant, UUID(batch.run.batch), [s.id for s in group], rows, roads)
 
     # The steps: first in PostgreSQL, then in the model.
 
@@ -93,6 +99,29 @@ class Walk:
         """An old execution claims once more."""
         if self.legs:
             await self._claim(self.legs[n % len(self.legs)], 1 + chunk % 3)
+
+    async def divert(self, n: int, to: int, claims: int) -> None:
+        """An execution tries one of its rows with another provider; it may be stopped before it claims the row."""
+        providers = [row.provider for row in self.rows if row.status == "queued"] * 3 + list(self.channel.route)
+        leg = Leg(self.batch, self.channel, providers[n % len(providers)], Priority.NORMAL, new_id())
+        others = [name for name in self.channel.route if name != leg.provider]
+        other = others[to % len(others)]
+        diverted = await deliveries.divert(self.db, leg, other)
+        assert diverted == any(row.divert(leg.provider, other, self.now) for row in self.rows)
+        if diverted and claims % 3:
+            self.legs.append(replace(leg, provider=other))
+            await self._claim(self.legs[-1], 1)
+
+    async def health(self, which: int, how: int, best: int) -> None:
+        """Providers come to take nothing, and work again. Settle may know it or not yet."""
+        route = self.channel.route
+        down = [name for n, name in enumerate(route) if which >> n & 1 or which > 8]
+        held = {name: HOLDS[(how + n) % len(HOLDS)] for n, name in enumerate(down)}
+        first = best % len(route)
+        turned = (*route[first:], *route[:first])
+        order = (*(name for name in turned if name not in held), *(name for name in turned if name in held))
+        stopped = len(route) if how % 4 else len(route) - 1  # an operator's word takes one out of the order
+        self.roads = Roads(order[:stopped], held)
 
     async def _claim(self, leg: Leg, chunk: int) -> None:
         claims = await deliveries.claim(self.db, leg, chunk)
@@ -117,7 +146,7 @@ class Walk:
         picked = {id(self._claim_of(n)): self._claim_of(n) for n in (first, second)}
         mine = [claim for claim, by in picked.values() if by == provider]
         by_id = provider in BY_ID
-        pause = PAUSE if outcome in (Outcome.THROTTLED, Outcome.RELEASED) else None
+        pause = PAUSE if outcome is Outcome.THROTTLED else None
         answers = [
             Answered(
                 claim,
@@ -193,18 +222,22 @@ class Walk:
 
     async def settle(self, *_: int) -> None:
         """A look: moves, the answer to the run, and the books."""
-        state = (await settle(self.db, self.batch, Rules.clear(self.channel))).state
+        state = (await settle(self.db, self.batch, Rules(self.channel, Priority.NORMAL, self.roads))).state
         for row in self.rows:
-            row.settle(self.now)
-        due = {row.provider for row in self.rows if row.status == "queued" and row.due <= self.now}
+            row.settle(self.now, self.roads)
+        asked_later = {name for name, seconds in self.roads.held.items() if seconds != 0.0}
+        queued = [row for row in self.rows if row.status == "queued"]
+        due = {row.provider for row in queued if row.due <= self.now} - asked_later
         still_open = [row for row in self.rows if row.status not in ENDS]
         assert due <= set(state.due)  # and rows in `sending` for too long
+        assert (state.held is not None) >= any(row.provider in asked_later for row in queued)
         assert state.open == len(still_open)
         assert state.dead == sum(row.status == "dead" for row in self.rows)
         written, real = await books(self.db, self.tenant)
         assert written == real
         (channel,) = await self.db.run("SELECT * FROM batch_channel WHERE batch_id = :b", b=self.batch)
         assert (channel.done_at is not None) == state.finished
+        assert channel.held == (state.held is not None)
         if not still_open:
             await self._ends_are_told()
 
@@ -250,8 +283,13 @@ class Walk:
     async def agrees(self) -> None:
         """PostgreSQL's rows are the model's."""
         rows = await self.db.run("SELECT * FROM delivery WHERE batch_id = :b ORDER BY seq", b=self.batch)
-        real = [(r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.possible_duplicates) for r in rows]
-        model = [(r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.duplicates) for r in self.rows]
+        real = [
+            (r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.possible_duplicates, tuple(r.spent))
+            for r in rows
+        ]
+        model = [
+            (r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.duplicates, r.had) for r in self.rows
+        ]
         assert real == model
         (channel,) = await self.db.run("SELECT awaiting FROM batch_channel WHERE batch_id = :b", b=self.batch)
         assert channel.awaiting == sum(row.status in WAITS for row in self.rows)
@@ -267,11 +305,11 @@ class Walk:
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(people=st.integers(1, 3), steps=st.lists(STEP, min_size=40, max_size=100))
+@given(people=st.integers(1, 3), first=NUMBER, steps=st.lists(STEP, min_size=40, max_size=100))
 async def test_postgresql_and_the_model_agree_on_any_walk(
-    db: Database, name: str, people: int, steps: list[tuple[Any, ...]]
+    db: Database, name: str, people: int, first: int, steps: list[tuple[Any, ...]]
 ) -> None:
-    walk = await Walk.start(db, CHANNELS[name], people)
+    walk = await Walk.start(db, CHANNELS[name], people, first)
     for step, *arguments in steps:
         await getattr(walk, step)(*arguments)
         await walk.agrees()

@@ -6,7 +6,20 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from ledger_side import accepted_batch, all_is_true, answered, books, leg, let_pass, statuses, submission
+from ledger_side import (
+    REFUSED,
+    accepted_batch,
+    all_is_true,
+    answered,
+    books,
+    leg,
+    let_pass,
+    row,
+    sent,
+    spend,
+    statuses,
+    submission,
+)
 from protocol_rows import ACCEPTING, CHANNELS, RESENDING
 
 from domain.channels import Channel
@@ -22,34 +35,13 @@ from ledger.dead_letter_list import Which
 from ledger.intake import SPLIT, Intake
 from ledger.settling import LEASE, settle
 
-REFUSED, DOUBTFUL = Answer(Outcome.RETRYABLE, reason="busy"), Answer(Outcome.IN_DOUBT, reason="timeout")
+DOUBTFUL = Answer(Outcome.IN_DOUBT, reason="timeout")
 
 
 async def looked(db: Database, batch: UUID, channel: Channel) -> State:
     state = (await settle(db, batch, Rules.clear(channel))).state
     await all_is_true(db)
     return state
-
-
-async def row(db: Database, batch: UUID) -> tuple[str, str | None, int, int, str | None]:
-    """status, provider, tries, doubts, reason of the first delivery."""
-    rows = await db.run(
-        "SELECT status, provider, tries, doubts, reason FROM delivery WHERE batch_id = :b ORDER BY seq LIMIT 1", b=batch
-    )
-    return tuple(rows[0])  # type: ignore[return-value]
-
-
-async def sent(db: Database, batch: UUID, channel: Channel, answer: Answer, provider: str | None = None) -> None:
-    """What is due goes out through one provider, which answers so."""
-    one = leg(batch, channel, provider)
-    await answered(db, one, await deliveries.claim(db, one, 500), answer)
-
-
-async def spend(db: Database, batch: UUID, channel: Channel, provider: str) -> None:
-    """Use up a provider's tries."""
-    for _ in range(channel.tries):
-        await sent(db, batch, channel, REFUSED, provider)
-        await let_pass(db, batch, 3000)
 
 
 async def heard(db: Database, batch: UUID, report: Report, seqs: range = range(1)) -> receipts.Heard:

@@ -37,13 +37,29 @@ CASES: dict[str, Case] = {
 }
 
 DEEP: dict[str, Case] = {
-    "one delivery, more attempts": {"attempts": 4, "budget": Budget(2, 1, 1), "signals": False},
-    "one delivery, signals, all faults": {"attempts": 3, "idempotent": (True, False)},
+    "one delivery, more attempts": {"attempts": 4, "budget": Budget(1, 0, 1), "signals": False},
+    "one delivery, two time-outs and a lost run": {"budget": Budget(2, 1, 0), "signals": False},
+    "one delivery, signals, all faults": {"attempts": 2, "idempotent": (True, False), "first": BOTH},
+    "moved twice, retried": {"budget": Budget(1, 0, 1, 2), "signals": False},
+    "moved twice, the run lost": {
+        "idempotent": (True, False),
+        "first": BOTH,
+        "attempts": 2,
+        "budget": Budget(1, 1, 0, 2),
+        "signals": False,
+    },
     "two deliveries, fallback": {
         "rows": 2,
         "tries": 1,
         "attempts": 2,
         "budget": Budget(0, 0, 0),
+        "people": False,
+    },
+    "two deliveries, moved": {
+        "rows": 2,
+        "tries": 1,
+        "attempts": 1,
+        "budget": Budget(0, 0, 0, 2),
         "people": False,
     },
 }

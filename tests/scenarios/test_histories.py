@@ -44,3 +44,13 @@ async def test_dead_then_retried(set_stage: SetStage) -> None:
     await stage.temporal.get_workflow_handle(await stage.run_of(n)).signal("retry")
     await stage.until(n, "COMPLETED")
     await _keep("dead-then-retried", stage, n)
+
+
+async def test_held_then_closed(set_stage: SetStage) -> None:
+    """Urgent messages are no probes: they wait until the vendor says, asked by a worker, that it works again."""
+    stage = await set_stage(channels={"sms": {"route": ["twilio"]}})
+    await stage.vendors.rule("twilio", answer={"status": 401}, first=1)
+    n = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello", priority="high")
+    status = await stage.until(n, "COMPLETED", within=60)
+    assert status["deliveries"][0]["attempts"] == 2
+    await _keep("held-then-closed", stage, n)

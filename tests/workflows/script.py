@@ -25,10 +25,10 @@ _RUNNER = SandboxedWorkflowRunner(
 Handle = WorkflowHandle[BatchWorkflow, dict[str, dict[str, int]]]
 
 
-def stands(*due: str, wait: float | None = None, **counts: int) -> State:
+def stands(*due: str, wait: float | None = None, held: float | None = None, **counts: int) -> State:
     """A channel with so many rows by status."""
     still_open = sum(n for status, n in counts.items() if Status(status) not in TERMINAL)
-    return State(list(due), wait, counts, still_open, counts.get("dead", 0))
+    return State(list(due), wait, counts, still_open, counts.get("dead", 0), held)
 
 
 @dataclass
@@ -131,3 +131,13 @@ def lasted(history: WorkflowHistory) -> float:
     """Seconds from the first event to the last, by the server's clock."""
     first, last = history.events[0].event_time, history.events[-1].event_time
     return last.ToNanoseconds() / 1e9 - first.ToNanoseconds() / 1e9
+
+
+def timers(history: WorkflowHistory) -> list[float]:
+    """The seconds of each wait, in order."""
+    set_to = [
+        event.timer_started_event_attributes.start_to_fire_timeout
+        for event in history.events
+        if event.HasField("timer_started_event_attributes")
+    ]
+    return [each.ToNanoseconds() / 1e9 for each in set_to]

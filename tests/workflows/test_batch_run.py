@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from script import at_work, kinds, lasted, played, stands, started
+from script import at_work, kinds, lasted, played, stands, started, timers
 from temporalio.testing import WorkflowEnvironment
 
 from domain.runs import PARKED_FOR, Delivery, Look, Part
@@ -43,6 +43,45 @@ async def test_without_a_due_time_it_polls_ever_more_slowly(skipping: WorkflowEn
         run = await started(skipping.client, Part("email", 1, "alpha"))
         await run.result()
     assert 30 + 60 + 120 + 240 + 300 <= lasted(await run.fetch_history()) < 780
+
+
+async def test_it_asks_a_provider_that_takes_nothing_ever_more_slowly(skipping: WorkflowEnvironment) -> None:
+    script = played(email=[*[stands(queued=1, held=0.2)] * 8, DONE])
+    async with at_work(skipping.client, script):
+        run = await started(skipping.client, Part("email", 1, "alpha"))
+        await run.result()
+    waits = timers(await run.fetch_history())
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=0.1)
+
+
+async def test_it_asks_no_sooner_than_makes_sense_and_no_later_than_something_is_due(
+    skipping: WorkflowEnvironment,
+) -> None:
+    waits = [(9.0, None), (9.0, 100.0), (50.0, 6.0), (3600.0, 20.0)]
+    script = played(email=[*[stands(queued=2, held=held, wait=wait) for held, wait in waits], DONE])
+    async with at_work(skipping.client, script):
+        run = await started(skipping.client, Part("email", 2, "alpha"))
+        await run.result()
+    assert timers(await run.fetch_history()) == pytest.approx([9, 9, 6, 20], abs=0.1)
+
+
+async def test_news_makes_it_ask_at_once_and_then_often_again(skipping: WorkflowEnvironment) -> None:
+    waiting = stands(queued=1, held=0.2)
+    script = played(email=[waiting, waiting, waiting, waiting, waiting, DONE])
+    run: Any = None
+
+    async def news(_: object) -> None:
+        if len(script.calls) == 4:
+            await run.signal("wake", ["email"])
+            await asyncio.sleep(0.2)  # the run has it before the look returns
+
+    script.meanwhile = news
+    async with at_work(skipping.client, script):
+        run = await started(skipping.client, Part("email", 1))
+        await run.result()
+    history = await run.fetch_history()
+    assert timers(history) == pytest.approx([1, 2, 4, 8, 1], abs=0.1)
+    assert 1 + 2 + 4 + 1 <= lasted(history) < 1 + 2 + 4 + 8, "the fourth wait was broken off"
 
 
 async def test_news_while_it_looks_is_not_lost(skipping: WorkflowEnvironment) -> None:
