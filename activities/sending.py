@@ -23,6 +23,7 @@ from providers.base import Provider
 from throttle.gate import Gate
 from throttle.standing import Standing
 from throttle.tally import Tally
+from throttle.watch import Watch
 from throttle.words import Admission
 
 log = logs.get(__name__)
@@ -41,6 +42,7 @@ class Means:
     gate: Gate
     tally: Tally
     standing: Standing
+    watch: Watch
     callback: str  # base URL for vendors' reports
 
 
@@ -198,6 +200,10 @@ class Sending:
             answers = await self._answers(outlet, [self._message(c, letter, headers) for c in claims])
         seconds = time.perf_counter() - started
         final = not outlet.provider.card.receipts
+        if not final:
+            # Before the record: a receipt may be faster than that.
+            taken = [c.key.delivery for c, a in zip(claims, answers, strict=True) if a.outcome is Outcome.ACCEPTED]
+            self._means.watch.sent(leg.provider, taken, probe=outlet.probe)
         answered = [Answered(claim, answer, final) for claim, answer in zip(claims, answers, strict=True)]
         recorded = await self._means.recorder.record(outlet.route, answered)
         self._ended(len(claims))
