@@ -51,7 +51,7 @@ class Crowd:
         one = leg(self.any.choice(self.batches), RESENDING, self.any.choice(RESENDING.route))
         if self.any.random() < 0.3:
             await deliveries.abandon(self.db, one)
-        claims = await deliveries.resume(self.db, one, 6000) if self.any.random() < 0.3 else []
+        claims = await deliveries.resume(self.db, one, 6000, ROWS) if self.any.random() < 0.3 else []
         claims += await deliveries.claim(self.db, one, self.any.randint(1, ROWS))
         self.claims += [(one.provider, claim) for claim in claims]
 
