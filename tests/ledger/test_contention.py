@@ -189,7 +189,7 @@ async def test_an_answer_that_waits_for_abandon_still_counts(wide: Database) -> 
         await _blocked(wide, 1)
         recording = asyncio.create_task(answered(wide, one, [claim], accepted()))
         await _blocked(wide, 2)
-    assert ((await abandoning)[0], await recording) == (1, 1)
+    assert ((await abandoning).abandoned, await recording) == (1, 1)
     assert await statuses(wide, batch) == ["sent"]
     await all_is_true(wide)
 
