@@ -133,7 +133,7 @@ class Row:
         elif outcome == "rejected":
             self.status = "failed"
         elif outcome in ("throttled", "released"):
-            self.status, self.due = "queued", now + pause
+            self.status, self.due = "queued", now + (pause if outcome == "throttled" else 0)
             self.tries -= 1
         elif self.spent:
             self.status = "undelivered"

@@ -117,7 +117,7 @@ class Walk:
         picked = {id(self._claim_of(n)): self._claim_of(n) for n in (first, second)}
         mine = [claim for claim, by in picked.values() if by == provider]
         by_id = provider in BY_ID
-        pause = PAUSE if outcome in (Outcome.THROTTLED, Outcome.RELEASED) else None
+        pause = PAUSE if outcome is Outcome.THROTTLED else None
         answers = [
             Answered(
                 claim,
