@@ -91,7 +91,7 @@ class Walk:
         for row in self.rows:
             row.abandon(leg.me, provider, self.now)
         if MEMORY[provider]:
-            claims = await deliveries.resume(self.db, leg, MEMORY[provider])
+            claims = await deliveries.resume(self.db, leg, MEMORY[provider], 100)
             self._claimed(leg, claims, [s for s, row in enumerate(self.rows) if row.resume(leg.me, provider, self.now)])
         await self._claim(leg, 1 + chunk % 3)
 
@@ -287,9 +287,7 @@ class Walk:
             (r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.possible_duplicates, tuple(r.spent))
             for r in rows
         ]
-        model = [
-            (r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.duplicates, r.had) for r in self.rows
-        ]
+        model = [(r.status, r.provider, r.attempt, r.key_no, r.tries, r.doubts, r.duplicates, r.had) for r in self.rows]
         assert real == model
         (channel,) = await self.db.run("SELECT awaiting FROM batch_channel WHERE batch_id = :b", b=self.batch)
         assert channel.awaiting == sum(row.status in WAITS for row in self.rows)
