@@ -16,6 +16,7 @@ from domain.operators import Operator, Switch, Word
 from ledger import provider_events, provider_switches, sweeping
 from ledger.keys import Principal
 from ledger.provider_events import BREAKER, Event
+from ledger.recovery import recovered
 from observe import logs
 from throttle.routing import working
 from throttle.words import Change, View
@@ -105,8 +106,11 @@ async def _steer(parts: Parts, who: Principal, name: str, word: Word) -> Steered
     by = f"clr_{who.key_prefix}" if who.key_prefix else "dev"
     operator = (await provider_switches.say(parts.db, name, word, by)).operator
     log.warning("provider.steered", provider=name, switch=operator.switch.value, weight=operator.weight, by=by)
-    await _obey(parts, name, word, operator)
-    if word.switch is Switch.ENABLED:
+    change = await _told(parts, name, word, operator)
+    if change is not None:
+        await provider_events.write(parts.db, _event(change))
+        await recovered(parts.db, parts.channels, name, change.at, parts.settings.redrive)
+    elif word.switch is Switch.ENABLED:
         await sweeping.release(parts.db, channel)
     shown = next(one for one in await every_provider(parts) if one.provider == name)
     warning = _warning(parts.channels.get(channel), parts.gates.gate.last_heard())
@@ -120,14 +124,13 @@ def _channel_of(parts: Parts, name: str) -> str:
     return parts.providers[name].card.channel
 
 
-async def _obey(parts: Parts, name: str, word: Word, operator: Operator) -> None:
+async def _told(parts: Parts, name: str, word: Word, operator: Operator) -> Change | None:
+    """Tell the gate; the change, if that closed its breaker."""
     gate = parts.gates.gate
-    if word.switch is None:
-        await gate.load_operators({name: operator})
-        return
-    change = await gate.set_operator(name, operator.switch, operator.reason, operator.weight)
-    if change is not None:
-        await provider_events.write(parts.db, _event(change))
+    if word.switch is not None:
+        return await gate.set_operator(name, operator.switch, operator.reason, operator.weight)
+    await gate.load_operators({name: operator})  # trusts nobody again
+    return None
 
 
 def _event(change: Change) -> Event:

@@ -71,7 +71,7 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         cards = [provider.card for provider in here.providers.values()]
         opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
         gates = await stack.enter_async_context(opening)
-        tally = Tally(gates.gate, Breakers(db, here.channels, here.providers, settings.redrive).changed)
+        tally = Tally(gates.gate, Breakers(db, here.channels, settings.redrive).changed)
         stack.push_async_callback(tally.close)
         client = await connect(
             settings.required("temporal_address"),

@@ -36,7 +36,7 @@ async def bench(db: Database, redis_url: str) -> Bench:
         settings = Settings(redis_url=SecretStr(redis_url))
         cards = [provider.card for provider in providers.values()]
         async with open_gates(settings, cards, partial(switches, db)) as gates:
-            tally, recorder = Tally(gates.gate, Breakers(db, {}, providers, 0).changed), Recorder(db)
+            tally, recorder = Tally(gates.gate, Breakers(db, {}, 0).changed), Recorder(db)
             callback = "http://127.0.0.1:9"
             yield Means(db, recorder, providers, gates.gate, tally, gates.standing, gates.watch, callback)
             await recorder.close()

@@ -104,3 +104,13 @@ async def test_with_all_disabled_messages_wait_and_go_when_one_is_back(stage: St
     await _says(stage, "sns", "enable")
     status = await stage.until(id, "COMPLETED", within=10)
     assert (status["deliveries"][0]["provider"], status["deliveries"][0]["attempts"]) == ("sns", 1)
+
+
+async def test_what_died_comes_back_when_an_operator_trusts_the_provider_again(set_stage: SetStage) -> None:
+    stage = await set_stage(channels={"sms": {"route": ["twilio"], "patience": 1}}, redrive=10)
+    await stage.vendors.rule("twilio", answer={"status": 401})
+    id = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello")
+    await stage.until(id, "FAILED")
+    await stage.vendors.reset()
+    await _says(stage, "twilio", "enable", reason="new key")
+    assert (await stage.until(id, "COMPLETED"))["deliveries"][0]["status"] == "DELIVERED"
