@@ -15,7 +15,7 @@ from activities.asking import Asking, quiet
 from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
-from domain.outcomes import Answer, Outcome, in_doubt
+from domain.outcomes import Answer, Outcome, in_doubt, released
 from domain.priorities import Priority
 from domain.runs import HOLD_MOST
 from ledger import deliveries, doubts
@@ -223,6 +223,9 @@ class Sending:
 
     async def _call(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
         """One vendor call, and its record."""
+        claims = await self._in_time(outlet, claims)
+        if not claims:
+            return
         letter = self._letters[claims[0].notification]
         leg = outlet.leg
         started = time.perf_counter()
@@ -240,6 +243,17 @@ class Sending:
         recorded = await self._means.recorder.record(outlet.route, answered)
         self._ended(len(claims))
         _count(leg, answers, seconds, letter, [row.status for row in recorded])
+
+    async def _in_time(self, outlet: Outlet, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """The claims without those that expired since: a process may stand still between the claim and the call."""
+        now = time.monotonic()
+        late = [claim for claim in claims if claim.leave_by is not None and claim.leave_by <= now]
+        if not late:
+            return claims
+        self._means.tally.release(outlet.leg.provider, len(late), outlet.probe)
+        await self._means.recorder.record(outlet.route, [Answered(c, released("expired"), final=False) for c in late])
+        self._ended(len(late))
+        return [claim for claim in claims if claim not in late]
 
     async def _answers(self, outlet: Outlet, messages: Sequence[Message]) -> Sequence[Answer]:
         """What the vendor says; the gate hears of it, also while the call still hangs."""
