@@ -377,7 +377,7 @@ class Protocol:
             yield row._replace(status=St.QUEUED, provider=other, tries=0, doubts=doubts)
 
     def _allowed(self, s: State) -> int:
-        """How many claims there may be: the budget at each provider, anew after a retry; a move gives back what was used."""
+        """Claims there may be: the budget at each provider, anew after a retry; a move gives back what was used."""
         retries = self._budget.retries - s.budget.retries
         moves = self._budget.moves - s.budget.moves
         return self.tries * len(PROVIDERS) * (1 + retries) + (self.tries - 1) * moves
