@@ -35,9 +35,23 @@ SELECT provider, at, kind, before, after, reason, changed_by, local FROM provide
 """
 
 
+# Letters died by the ledger's clock, breakers change by that of Redis.
+_BROKEN_SINCE = """
+SELECT min(at) - interval '5 seconds' AS since FROM provider_event e
+ WHERE provider = :provider AND kind = 'breaker' AND after = 'open' AND at < :until
+   AND at > coalesce((SELECT max(at) FROM provider_event c WHERE c.provider = e.provider AND c.kind = 'breaker'
+                         AND c.after = 'closed' AND c.at < :until), '-infinity')
+"""
+
+
 async def write(db: Database, event: Event) -> None:
     """Raises LedgerUnavailable."""
     await db.run(_WRITE, **asdict(event))
+
+
+async def broken_since(db: Database, provider: str, until: datetime) -> datetime | None:
+    """When the breaker that closed at `until` had opened first, with some slack; None if nobody wrote that down."""
+    return (await db.run(_BROKEN_SINCE, provider=provider, until=until))[0].since
 
 
 async def newest(db: Database, provider: str | None, most: int) -> Sequence[Event]:

@@ -40,12 +40,14 @@ def _admit_probe(state: State, now: int, figures: Figures, step: Admit) -> tuple
 
 
 def _may_probe(state: State, now: int, figures: Figures, rank: Rank) -> bool:
+    # Who was told to wait a whole interval is just coming back: half a one more, and it is taken to have gone.
+    lately = now - figures.probe_every * 3 // 2
     if rank is Rank.NORMAL:
-        # Who was told to wait a whole interval is just coming back: half a one more, and it is taken to have gone.
-        return state.low_at <= now - figures.probe_every * 3 // 2
+        return state.low_at <= lately
     if rank is Rank.CHECK:
-        # A message proves more than our question, and runs that wait ask once a minute at least.
-        lately = now - figures.check_after
+        # A message proves more than our question, and runs that wait ask once a minute at least. After one came
+        # through, our question is good enough for those of high priority that wait.
+        lately = now - figures.check_after if state.breaker is Breaker.OPEN else lately
         return state.low_at <= lately and state.normal_at <= lately
     return rank is Rank.LOW
 

@@ -72,9 +72,10 @@ end
 local NORMAL, LOW, CHECK = 1, 2, 3
 
 local function may_probe(rank)
-  if rank == NORMAL then return num('low_at') <= now - math.floor(F.probe_every * 3 / 2) end
+  local lately = now - math.floor(F.probe_every * 3 / 2)
+  if rank == NORMAL then return num('low_at') <= lately end
   if rank == CHECK then
-    local lately = now - F.check_after
+    if breaker() == 'open' then lately = now - F.check_after end
     return num('low_at') <= lately and num('normal_at') <= lately
   end
   return rank == LOW

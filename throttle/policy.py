@@ -35,7 +35,7 @@ class BreakerPolicy:
     run: int = 6  # points in a row, without a success, that open while there is no sample: 3 errors or 2 time-outs
     busy_run: int = 40  # the same with a sample: 20 errors in a row happen by chance to no vendor worth keeping
     probe_every: float = 5.0  # at most one message in this time while open; also the wait before the first
-    check_after: float = 75.0  # nobody of low or normal priority asked for so long: the vendor itself is asked
+    check_after: float = 75.0  # while open: nobody of low or normal priority asked for so long, so we ask the vendor
     heals: int = 3  # probes in a row that must succeed
     slow: float = 3.0  # a call that takes longer counts as failed, whatever comes of it
     longest_pause: float = LONGEST_REST  # a vendor that wants to rest longer is asked again after this

@@ -69,7 +69,7 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         cards = [provider.card for provider in here.providers.values()]
         opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
         gates = await stack.enter_async_context(opening)
-        tally = Tally(gates.gate, Breakers(db, here.providers).changed)
+        tally = Tally(gates.gate, Breakers(db, here.channels, here.providers, settings.redrive).changed)
         stack.push_async_callback(tally.close)
         await stack.enter_async_context(beside(Checks(gates.gate, tally, here.providers).keep()))
         client = await connect(

@@ -123,8 +123,8 @@ DEFECTS: Mapping[str, Defect] = {
         changes=(
             Change(
                 "ledger/intake.py",
-                "SELECT batch, channel, greatest(now(), start) + make_interval(secs => :grace)\n",
-                "SELECT batch, channel, greatest(now(), start) + make_interval(secs => :grace) * 600000000\n",
+                "greatest(now(), start) + make_interval(secs => :grace)\n",
+                "greatest(now(), start) + make_interval(secs => :grace) * 600000000\n",
             ),
         ),
         seconds=30,

@@ -45,7 +45,7 @@ async def means(db: Database, redis_url: str) -> AsyncIterator[Means]:
     """What a worker has that has no provider set up."""
     settings = Settings(redis_url=SecretStr(redis_url))
     async with open_gates(settings, [], partial(switches, db)) as gates:
-        tally = Tally(gates.gate, Breakers(db, {}).changed)
+        tally = Tally(gates.gate, Breakers(db, {}, {}, 0).changed)
         yield Means(db, Recorder(db), {}, gates.gate, tally, gates.standing, "http://127.0.0.1:9")
 
 

@@ -91,3 +91,18 @@ async def test_nobody_waits_longer_than_patience_says(set_stage: SetStage) -> No
     (n,) = await _messages(stage, 1)
     delivery = (await stage.until(n, "FAILED"))["deliveries"][0]
     assert (delivery["status"], delivery["reason"]) == ("DEAD", "no provider works")
+
+
+async def test_a_provider_that_works_again_takes_back_what_died_with_it_if_that_is_wanted(set_stage: SetStage) -> None:
+    stage = await set_stage(channels={"sms": {"route": ["twilio"], "patience": 2}}, redrive=100)
+    await stage.vendors.rule("twilio", answer={"status": 401})
+    ids = await _messages(stage, 3)
+    for n in ids:
+        await stage.until(n, "FAILED")
+    await stage.vendors.reset()
+    stopped = asyncio.Event()
+    load = asyncio.create_task(_trickle(stage, stopped))
+    deliveries = await _ended(stage, ids, within=60)
+    stopped.set()
+    await load
+    assert {(d["status"], d["possible_duplicate"]) for d in deliveries} == {("DELIVERED", False)}
