@@ -25,6 +25,9 @@ class Activities:
 
     def __init__(self, means: Means, channels: Channels) -> None:
         self._means, self._channels = means, channels
+        cards = [provider.card for provider in means.providers.values()]
+        self._repeats = tuple(card.name for card in cards if card.idempotent_for)
+        self._lookups = tuple(card.name for card in cards if card.lookup)
 
     @activity.defn(name=DELIVER)
     async def deliver(self, order: Delivery) -> State:
@@ -49,7 +52,8 @@ class Activities:
         """Move what cannot go on as it is; say what is due and when to look again."""
         channel = self._channels[look.channel]
         roads = self._means.standing.roads(channel, look.priority)
-        settled = await settle(self._means.db, UUID(look.batch), Rules(channel, look.priority, roads))
+        rules = Rules(channel, look.priority, roads, self._repeats, self._lookups)
+        settled = await settle(self._means.db, UUID(look.batch), rules)
         _count(channel.name, settled.moves)
         return settled.state
 

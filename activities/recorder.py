@@ -23,6 +23,7 @@ class Route:
     provider: str
     priority: Priority
     match_by_id: bool  # the vendor's reports name its message id only
+    keep_refs: bool  # whose its message ids are is asked for later: by its reports, or by our look-ups
 
 
 class Recorder:
@@ -49,7 +50,7 @@ class Recorder:
     async def _flush(self, route: Route, calls: Sequence[Sequence[Answered]]) -> Sequence[Sequence[Recorded]]:
         answers = [answered for call in calls for answered in call]
         recorded = await deliveries.record(
-            self._db, route.channel, route.provider, route.priority, answers, keep_refs=route.match_by_id
+            self._db, route.channel, route.provider, route.priority, answers, keep_refs=route.keep_refs
         )
         if route.match_by_id:
             # Our half of the two-sided matching: the references are committed, now look for receipts that came first.

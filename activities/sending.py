@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from uuid import UUID
 
+from activities import asking
+from activities.asking import Asking, quiet
 from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
 from domain.outcomes import Answer, Outcome, in_doubt
 from domain.priorities import Priority
 from domain.runs import HOLD_MOST
-from ledger import deliveries
+from ledger import deliveries, doubts
 from ledger.database import Database
 from ledger.deliveries import Answered, Claim, Leg, Letter
 from observe import logs, metrics, traces
@@ -23,6 +26,7 @@ from providers.base import Provider
 from throttle.gate import Gate
 from throttle.standing import Standing
 from throttle.tally import Tally
+from throttle.watch import Watch
 from throttle.words import Admission
 
 log = logs.get(__name__)
@@ -41,6 +45,7 @@ class Means:
     gate: Gate
     tally: Tally
     standing: Standing
+    watch: Watch
     callback: str  # base URL for vendors' reports
 
 
@@ -56,7 +61,8 @@ class Outlet:
     def route(self) -> Route:
         """What its answers have in common."""
         card = self.provider.card
-        return Route(self.leg.channel, self.leg.provider, self.leg.priority, card.receipts and not card.echoes_key)
+        by_id = card.receipts and not card.echoes_key
+        return Route(self.leg.channel, self.leg.provider, self.leg.priority, by_id, by_id or card.lookup)
 
 
 class Sending:
@@ -80,14 +86,15 @@ class Sending:
 
         Returns None when nothing is left to send, or the seconds until asking again makes sense for what was held back.
         """
-        left, self._due = await deliveries.abandon(self._means.db, self._leg)
-        if left:
-            log.warning("deliver.abandoned", batch=str(self._leg.batch), provider=self._leg.provider, deliveries=left)
+        found = await deliveries.abandon(self._means.db, self._leg)
+        self._due = found.due
+        if found.abandoned:
+            ids = {"batch": str(self._leg.batch), "provider": self._leg.provider}
+            log.warning("deliver.abandoned", **ids, deliveries=found.abandoned)
         async with asyncio.TaskGroup() as calls:
             await self._probe_others(calls)
-            memory = self._outlet.provider.card.idempotent_for
-            if memory:
-                await self._begin(self._outlet, await deliveries.resume(self._means.db, self._leg, memory), calls)
+            if found.doubtful:
+                await self._end_doubts(calls)
             await self._until_nothing_is_due(calls)
         return self._held
 
@@ -108,6 +115,30 @@ class Sending:
         if not claims:
             self._means.tally.release(name, admission.granted, admission.probe)
         await self._begin(outlet, claims, calls)
+
+    async def _end_doubts(self, calls: asyncio.TaskGroup) -> None:
+        """Repeat doubtful sends under their old keys, or ask about them, where the vendor allows either."""
+        card = self._outlet.provider.card
+        held = self._means.standing.roads(self._leg.channel, self._leg.priority).held
+        if self._leg.provider in held or not (card.idempotent_for or card.lookup):
+            return  # settle says when, or that time is up
+        if card.idempotent_for:
+            await self._repeat(card.idempotent_for, calls)
+        waited = quiet(self._leg.channel) if card.lookup else 0.0
+        rest = await doubts.put_off(self._means.db, self._leg, waited, asking.MOST)
+        if card.lookup:
+            await self._read({doubt.claim.notification for doubt in rest})
+            ask = Asking(self._means.db, self._means.recorder, self._outlet.provider, self._outlet.route)
+            calls.create_task(ask.ask(rest, self._letters))
+
+    async def _repeat(self, memory: float, calls: asyncio.TaskGroup) -> None:
+        admission = await self._means.gate.admit(self._leg.provider, self._window, self._leg.priority)
+        if admission.granted:
+            claims = await deliveries.resume(self._means.db, self._leg, memory, admission.granted)
+            missing = admission.granted - len(claims)
+            if missing:
+                self._means.tally.release(self._leg.provider, missing, admission.probe)
+            await self._begin(replace(self._outlet, probe=admission.probe), claims, calls)
 
     async def _until_nothing_is_due(self, calls: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -177,15 +208,18 @@ class Sending:
         metrics.count(metrics.CLAIMS, leg.channel.name, leg.provider, n=len(claims))
         metrics.count(metrics.POSSIBLE_DUPLICATES, leg.channel.name, n=sum(claim.again for claim in claims))
         notifications = {claim.notification for claim in claims}
-        unknown = notifications - self._letters.keys()
-        if unknown:
-            self._letters |= await deliveries.letters(self._means.db, list(unknown))
+        await self._read(notifications)
         if len(notifications) == 1 and len(claims) == self._window:
             # One notification to many: from here on, as many as the vendor takes in one call.
             self._window = max(self._window, outlet.provider.card.batch_size)
         self._in_flight += len(claims)
         for call in _grouped(claims, outlet.provider.card.batch_size):
             calls.create_task(self._call(outlet, call))
+
+    async def _read(self, notifications: AbstractSet[UUID]) -> None:
+        unknown = notifications - self._letters.keys()
+        if unknown:
+            self._letters |= await deliveries.letters(self._means.db, list(unknown))
 
     async def _call(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
         """One vendor call, and its record."""
@@ -198,6 +232,10 @@ class Sending:
             answers = await self._answers(outlet, [self._message(c, letter, headers) for c in claims])
         seconds = time.perf_counter() - started
         final = not outlet.provider.card.receipts
+        if not final:
+            # Before the record: a receipt may be faster than that.
+            taken = [c.key.delivery for c, a in zip(claims, answers, strict=True) if a.outcome is Outcome.ACCEPTED]
+            self._means.watch.sent(leg.provider, taken, probe=outlet.probe)
         answered = [Answered(claim, answer, final) for claim, answer in zip(claims, answers, strict=True)]
         recorded = await self._means.recorder.record(outlet.route, answered)
         self._ended(len(claims))

@@ -1,25 +1,31 @@
 """The way back: receipts of all webhook calls that arrived together, in one commit, then a hint to the runs."""
 
+import asyncio
 import time
 from collections.abc import Sequence
+from typing import Never
 
 from domain.receipts import Receipt
 from ledger.database import Database
 from ledger.grouping import Flushed, Group
 from ledger.receipts import Heard, hear, traceparents
-from observe import metrics, traces
+from observe import logs, metrics, traces
 from runs import Runs
+from throttle.watch import Watch
+
+log = logs.get(__name__)
 
 _CAP = 2000  # receipts in one commit
 _BOUND = 50_000  # receipts waiting in memory; then 503, and the vendor tries again
 _PACE = 0.03  # seconds
+_BEAT = 1.0  # seconds
 
 
 class Hearing:
     """One per API process."""
 
-    def __init__(self, db: Database, runs: Runs) -> None:
-        self._db, self._runs = db, runs
+    def __init__(self, db: Database, runs: Runs, watch: Watch) -> None:
+        self._db, self._runs, self._watch = db, runs, watch
         self._group = Group[Sequence[Receipt], None](self._flush, cap=_CAP, bound=_BOUND, pace=_PACE)
 
     async def hear(self, receipts: Sequence[Receipt]) -> None:
@@ -31,12 +37,23 @@ class Hearing:
         """Wait for what is under way."""
         await self._group.close()
 
+    async def keep_open(self) -> Never:
+        """Say every second that receipts can be taken here, while they can. Run it as a task."""
+        while True:
+            try:
+                await self._db.run("SELECT 1")
+                await self._watch.beat()
+            except Exception as error:  # the loop has to outlive whatever it meets
+                log.warning("hearing.closed", error=type(error).__name__)
+            await asyncio.sleep(_BEAT)
+
     async def _flush(self, calls: Sequence[Sequence[Receipt]]) -> Flushed[None]:
         receipts = [receipt for call in calls for receipt in call]
         started = time.perf_counter()
         heard = await hear(self._db, receipts)
         metrics.observe(metrics.COMMIT, "receipt", seconds=time.perf_counter() - started)
         _count(heard)
+        self._watch.reported(heard.reports)
         if traces.tracing():
             await self._trace(receipts)
         return [None] * len(calls), self._runs.wake(heard.wake)

@@ -74,7 +74,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
         stack.push_async_callback(lanes.close)
-        hearing = Hearing(db, runs)
+        hearing = Hearing(db, runs, gates.watch)
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(db)
@@ -110,7 +110,8 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
             await asyncio.wait({serving, listens}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 await serving
-            yield f"http://{settings.host}:{settings.port}"
+            async with beside(parts.hearing.keep_open()):
+                yield f"http://{settings.host}:{settings.port}"
         finally:
             server.should_exit = True
             await serving

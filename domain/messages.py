@@ -42,6 +42,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A send of which no answer came, for asking its vendor what became of it. Times are seconds."""
+
+    key: SendKey
+    address: str
+    content: Content
+    sender: Sender
+    age: float  # since it was claimed; its call began no earlier
+    quiet: float  # a message younger than this may be another send's, whose answer is still under way
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What a provider can do. The rest of Clarion asks the card, never the provider's name."""
 
@@ -51,6 +63,6 @@ class Card:
     receipts: bool = True  # does the vendor report delivery? If not, `sent` is final
     echoes_key: bool = True  # does a report carry our send key? If not, the vendor's id is kept to match it
     idempotent_for: float = 0  # seconds the vendor remembers an idempotency key; 0: it takes none
-    lookup: bool = False  # can the vendor be asked what became of a send?
+    lookup: bool = False  # can the vendor be asked what became of a send? Its ids of all sends are kept for that
     concurrency: int = 64  # calls in flight for one run
     rate: float | None = None  # messages a second the vendor takes from anybody; None: as many as come

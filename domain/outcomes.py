@@ -35,9 +35,9 @@ class Answer:
         return SHORTEST_REST if self.retry_after is None else min(max(self.retry_after, 0.0), LONGEST_REST)
 
 
-def accepted(message_id: str | None = None) -> Answer:
-    """The vendor took it."""
-    return Answer(Outcome.ACCEPTED, message_id=message_id)
+def accepted(message_id: str | None = None, reason: str | None = None) -> Answer:
+    """The vendor took it. `reason`: how we know, if not by its answer."""
+    return Answer(Outcome.ACCEPTED, message_id=message_id, reason=reason)
 
 
 def in_doubt(reason: str) -> Answer:

@@ -61,6 +61,8 @@ class Rules:
     channel: Channel
     priority: Priority
     roads: Roads
+    repeats: tuple[str, ...] = ()  # providers that honour our keys: a doubtful send may be repeated
+    lookups: tuple[str, ...] = ()  # providers that can be asked what became of a send
 
     @classmethod
     def clear(cls, channel: Channel, priority: Priority = Priority.NORMAL) -> "Rules":

@@ -61,13 +61,22 @@ _CLAIMABLE = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :p
              AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries"""
 _DUE = f"SELECT count(*) FROM delivery d WHERE {_CLAIMABLE}"  # noqa: S608 - built from constants
 
+# In doubt, and worth another attempt to end that: by a repeat under the same key, or by asking the vendor.
+DOUBTFUL = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'in_doubt'
+              AND d.due_at <= now() AND d.doubt_until > now()"""
+
+# How long it may stay so: a repeat under the same key does not begin anew. When to ask or to repeat: as after a "no".
+_DOUBT = "coalesce(d.doubt_until, now() + make_interval(secs => :doubt))"
+_LATER = "now() + make_interval(secs => coalesce((CAST(:retry AS float8[]))[greatest(d.tries, 1)], 2))"
+
 _ABANDON = transition(
     Step.ABANDON,
     where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider
              AND d.status = 'sending' AND d.claimed_by <> :me""",
-    change="""status = 'in_doubt', doubts = doubts + 1, doubt_until = now() + make_interval(secs => :doubt),
-              reason = 'abandoned'""",
-    returning=f"SELECT (SELECT count(*) FROM moved) AS abandoned, ({_DUE}) AS due",  # noqa: S608 - the same
+    change=f"""status = 'in_doubt', doubts = doubts + 1, doubt_until = {_DOUBT}, due_at = {_LATER},
+               reason = 'abandoned'""",
+    returning=f"""SELECT (SELECT count(*) FROM moved) AS abandoned, ({_DUE}) AS due,
+                         (SELECT count(*) FROM delivery d WHERE {DOUBTFUL}) AS doubtful""",  # noqa: S608 - the same
 )
 
 # A vendor whose breaker is open may be tried with one message: not with one that it has failed before.
@@ -81,19 +90,20 @@ _DIVERT = transition(
 
 _RESUME = transition(
     Step.RESUME,
-    where="""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'in_doubt'
-             AND d.tries < :tries AND (d.expires_at IS NULL OR d.expires_at > now())
+    where=f"""{DOUBTFUL} AND d.tries < :tries AND (d.expires_at IS NULL OR d.expires_at > now())
              AND (SELECT min(e.at) FROM delivery_event e WHERE e.batch_id = d.batch_id AND e.seq = d.seq
-                     AND e.step = 'claim' AND e.key_no = d.key_no) > now() - make_interval(secs => :memory)""",
+                     AND e.step = 'claim' AND e.key_no = d.key_no) > now() - make_interval(secs => :memory)""",  # noqa: S608 - the same
     change="""status = 'sending', attempt = attempt + 1, tries = tries + 1, claimed_by = :me, claimed_at = now()""",
-    returning="SELECT batch_id, seq, key_no, attempt, notification_id, address, false AS again FROM moved",
+    pick="LIMIT :chunk SKIP LOCKED",
+    returning="""SELECT batch_id, seq, key_no, attempt, notification_id, address, false AS again
+                   FROM moved ORDER BY seq""",
 )
 
 _CLAIM = transition(
     Step.CLAIM,
     where=_CLAIMABLE,
     change="""status = 'sending', attempt = attempt + 1, key_no = key_no + 1, tries = tries + 1,
-              claimed_by = :me, claimed_at = now(), reason = NULL,
+              claimed_by = :me, claimed_at = now(), doubt_until = NULL, reason = NULL,
               possible_duplicates = possible_duplicates + (doubts > 0)::int""",
     pick="LIMIT :chunk SKIP LOCKED",
     returning="""SELECT batch_id, seq, key_no, attempt, notification_id, address, doubts > 0 AS again
@@ -117,7 +127,7 @@ _RECORD = transition(
     join="d.batch_id = g.batch_id AND d.seq = g.seq",
     keep=("outcome", "final", "message_id", "why", "rest"),
     where="d.attempt = g.attempt AND d.status IN ('sending', 'in_doubt')",
-    change="""
+    change=f"""
         status = CASE
             WHEN l.outcome = 'accepted' THEN CASE WHEN l.final THEN 'sent_final' ELSE 'sent' END
             WHEN l.outcome = 'rejected' THEN 'failed'
@@ -129,12 +139,11 @@ _RECORD = transition(
             WHEN l.outcome = 'in_doubt' THEN (l.old = 'sending')::int ELSE -(l.old = 'in_doubt')::int END,
         tries = d.tries - (l.outcome IN ('throttled', 'released'))::int,
         sent_at = CASE WHEN l.outcome = 'accepted' THEN now() ELSE d.sent_at END,
-        doubt_until = CASE WHEN l.outcome = 'in_doubt' AND l.old = 'sending'
-            THEN now() + make_interval(secs => :doubt) ELSE d.doubt_until END,
+        doubt_until = CASE WHEN l.outcome = 'in_doubt' AND l.old = 'sending' THEN {_DOUBT} ELSE d.doubt_until END,
         due_at = CASE
             WHEN l.outcome IN ('throttled', 'released') THEN now() + make_interval(secs => l.rest)
             WHEN l.outcome IN ('retryable', 'vendor_down') AND d.tries < :tries
-                THEN now() + make_interval(secs => (CAST(:retry AS float8[]))[greatest(d.tries, 1)])
+              OR l.outcome = 'in_doubt' AND l.old = 'sending' THEN {_LATER}
             ELSE d.due_at END,
         reason = l.why""",
     message_id="message_id",
@@ -178,10 +187,20 @@ class Leg:
         return {**self.keys(), "me": self.me}
 
 
-async def abandon(db: Database, leg: Leg) -> tuple[int, int]:
-    """Nothing can be assumed of rows another execution left in `sending`. Returns how many, and how many are due."""
-    rows = await db.run(_ABANDON, **leg.values(), doubt=leg.doubt, tries=leg.channel.tries)
-    return rows[0].abandoned, rows[0].due
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an execution of `deliver` finds at its start, as numbers of rows."""
+
+    abandoned: int  # had been left in `sending`
+    due: int  # can be claimed
+    doubtful: int  # in doubt, and due for another attempt to end that
+
+
+async def abandon(db: Database, leg: Leg) -> Found:
+    """Nothing can be assumed of rows another execution left in `sending`."""
+    values = {**leg.values(), "doubt": leg.doubt, "tries": leg.channel.tries, "retry": list(leg.channel.retry)}
+    rows = await db.run(_ABANDON, **values)
+    return Found(rows[0].abandoned, rows[0].due, rows[0].doubtful)
 
 
 async def due(db: Database, leg: Leg) -> int:
@@ -196,19 +215,20 @@ async def divert(db: Database, leg: Leg, to: str) -> bool:
     return rows[0][0] > 0
 
 
-async def resume(db: Database, leg: Leg, memory: float) -> list[Claim]:
+async def resume(db: Database, leg: Leg, memory: float, chunk: int) -> list[Claim]:
     """In-doubt rows of a vendor that honours idempotency keys for `memory` seconds: claimed under the SAME key.
 
+    At most `chunk`, and only those whose time to be repeated has come.
     A key's age counts from its first claim: a repeat does not make the vendor remember it for longer.
     """
-    rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory)
-    return [_claim(row) for row in rows]
+    rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory, chunk=chunk)
+    return [as_claim(row) for row in rows]
 
 
 async def claim(db: Database, leg: Leg, chunk: int) -> list[Claim]:
     """At most `chunk` rows that are due, committed as `sending` before any vendor is called."""
     rows = await db.run(_CLAIM, **leg.values(), tries=leg.channel.tries, chunk=chunk)
-    return [_claim(row) for row in rows]
+    return [as_claim(row) for row in rows]
 
 
 async def letters(db: Database, notifications: Sequence[UUID]) -> dict[UUID, Letter]:
@@ -258,6 +278,7 @@ def _status(value: str) -> Status:
     return Status(value)
 
 
-def _claim(row: Any) -> Claim:
+def as_claim(row: Any) -> Claim:
+    """From a row with the columns that every claim returns."""
     key = SendKey(DeliveryId(row.batch_id, row.seq), row.key_no)
     return Claim(key, row.attempt, row.notification_id, row.address, row.again)

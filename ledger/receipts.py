@@ -29,6 +29,7 @@ class Heard:
     parked: int
     results: Mapping[tuple[str, str, str], int] = field(default_factory=dict[tuple[str, str, str], int])
     delays: tuple[tuple[str, float], ...] = ()  # provider, and seconds from its yes to its report
+    reports: tuple[tuple[str, DeliveryId], ...] = ()  # new and matched ones: who reports on what
 
 
 # A receipt names its delivery by our key or delivery id. `matched` is decided before the insert: a row that is parked
@@ -162,7 +163,13 @@ async def hear(db: Database, receipts: Sequence[Receipt]) -> Heard:
     if not parked:
         return heard
     late = await match(db, parked)
-    return replace(heard, wake=heard.wake + late.wake, moved=heard.moved + late.moved, parked=heard.parked - late.moved)
+    return replace(
+        heard,
+        wake=heard.wake + late.wake,
+        moved=heard.moved + late.moved,
+        parked=heard.parked - late.moved,
+        reports=heard.reports + late.reports,
+    )
 
 
 async def match(db: Database, sends: Sequence[tuple[str, str]]) -> Heard:
@@ -221,7 +228,8 @@ async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
         await execute(connection, _UNBURY, {"batch": values["batch"], "seq": values["seq"]})
     wake = tuple(zip(done.batches or (), done.channels or (), strict=True))
     delays = tuple(zip(done.reporters or (), done.delays or (), strict=True))
-    return Heard(wake, done.moved, 0, 0, delays=delays)
+    reports = tuple((row.provider, DeliveryId(row.batch_id, row.seq)) for row in rows)
+    return Heard(wake, done.moved, 0, 0, delays=delays, reports=reports)
 
 
 async def _by_notification(db: Database, receipts: Sequence[Receipt]) -> dict[tuple[UUID, str], DeliveryId]:

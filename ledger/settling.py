@@ -19,15 +19,19 @@ LEASE = 45.0  # seconds: a row in `sending` for longer, with nobody of this run 
 _NEVER = 100 * 365 * 86400.0  # seconds: dead letters wait for a person, not for the sweep
 _MARGIN = 10.0  # seconds the sweep leaves a run before it calls it late
 
+# A doubt its provider can end: it may be asked, or be sent the same once more. Both before the doubt's time is over.
+_ASKABLE = """(d.status = 'in_doubt' AND d.due_at < d.doubt_until AND (d.provider = ANY(CAST(:lookups AS text[])) OR
+           d.provider = ANY(CAST(:repeats AS text[])) AND d.tries < :tries AND coalesce(d.expires_at > now(), true)))"""
+
 # One pass over the rows answers everything: what is due, what has to be decided, when to look again.
-_SUMMARY = """
+_SUMMARY = f"""
 SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
-       extract(epoch FROM min(CASE WHEN d.status = 'queued'
+       extract(epoch FROM min(CASE WHEN d.status = 'queued' OR {_ASKABLE}
            THEN greatest(d.due_at, now()) END) - now())::float8 AS due,
        extract(epoch FROM min(CASE WHEN d.status = 'queued'
            THEN least(d.expires_at, d.give_up_at, CASE WHEN d.provider = ANY(CAST(:held AS text[]))
                THEN d.due_at + make_interval(secs => :patience) END) END) - now())::float8 AS late,
-       count(*) FILTER (WHERE d.status = 'queued' AND d.due_at <= now()) AS claimable,
+       count(*) FILTER (WHERE (d.status = 'queued' OR {_ASKABLE}) AND d.due_at <= now()) AS claimable,
        extract(epoch FROM min(CASE d.status
            WHEN 'sent' THEN d.sent_at + make_interval(secs => :window)
            WHEN 'in_doubt' THEN d.doubt_until
@@ -44,7 +48,7 @@ SELECT d.status, d.provider, d.tenant_id, count(*) AS n, now() AS now,
   FROM delivery d WHERE d.batch_id = :batch AND d.channel = :channel
  GROUP BY d.status, d.provider, d.tenant_id
  ORDER BY d.status, d.provider, d.tenant_id
-"""
+"""  # noqa: S608 - built from constants
 
 _LOCK = """
 SELECT d.seq, d.status, d.provider, d.tries, d.doubts, d.reason, d.due_at, d.sent_at, d.doubt_until, d.expires_at,
@@ -143,6 +147,8 @@ def _policy(rules: Rules) -> dict[str, Any]:
         "held": list(rules.roads.held),
         "working": list(rules.roads.working),
         "patience": rules.patience,
+        "repeats": list(rules.repeats),
+        "lookups": list(rules.lookups),
     }
 
 
@@ -242,7 +248,7 @@ def _state(summary: Sequence[Any], roads: Roads) -> State:
 
 def _hold(row: Any, roads: Roads) -> float | None:
     """Seconds until asking this row's provider makes sense; None if it may be asked as soon as something is due."""
-    if row.status != Status.QUEUED or row.provider not in roads.held:
+    if row.due is None or row.provider not in roads.held:
         return None
     seconds = roads.held[row.provider]
     return HOLD_MOST if seconds is None else max(seconds, row.due)

@@ -48,6 +48,12 @@ DELETE FROM receipt r USING (
     SELECT provider, event_id FROM receipt WHERE received_at < now() - make_interval(days => :days) LIMIT :most) AS old
  WHERE r.provider = old.provider AND r.event_id = old.event_id RETURNING 1
 """
+_PRUNE_REFS = """
+DELETE FROM send_ref r USING (
+    SELECT provider, message_id FROM send_ref
+     WHERE created_at < now() - make_interval(days => :days) LIMIT :most) AS old
+ WHERE r.provider = old.provider AND r.message_id = old.message_id RETURNING 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,11 @@ async def runs_of(db: Database, batches: Sequence[UUID]) -> list[Run]:
 
 
 async def prune(db: Database, receipt_days: int) -> dict[str, int]:
-    """Delete idempotency keys past their life and receipts past their use, some thousands at a time."""
+    """Delete idempotency keys past their life, receipts and references past their use, some thousands at a time."""
     keys = await db.run(_PRUNE_KEYS, most=_PRUNE_AT_ONCE)
     receipts = await db.run(_PRUNE_RECEIPTS, most=_PRUNE_AT_ONCE, days=receipt_days)
-    return {"idempotency_keys": len(keys), "receipts": len(receipts)}
+    refs = await db.run(_PRUNE_REFS, most=_PRUNE_AT_ONCE, days=receipt_days)
+    return {"idempotency_keys": len(keys), "receipts": len(receipts), "send_refs": len(refs)}
 
 
 async def _runs(db: Database, batches: Sequence[UUID]) -> list[tuple[Run, datetime | None]]:

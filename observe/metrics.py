@@ -27,6 +27,11 @@ RECEIPTS = Counter(
 POSSIBLE_DUPLICATES = Counter(
     "clarion_possible_duplicates", "Sends repeated while an earlier one was in doubt", ["channel"]
 )
+LOOKUPS = Counter(
+    "clarion_lookups",
+    "Sends in doubt their vendor was asked about; result is found, not_found or failed",
+    ["provider", "result"],
+)
 FALLBACKS = Counter(
     "clarion_fallbacks", "Deliveries handed on to the next provider, by the one left", ["channel", "provider"]
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.messages import Card, Message
+from domain.messages import Card, Message, Sent
 from domain.outcomes import Answer
 from domain.receipts import Receipt
 
@@ -43,6 +43,14 @@ class Provider(ABC):
         Several messages always have equal content, sender and priority. Never raises for anything the vendor or the
         network does: that is an answer. Never repeats a call by itself.
         """
+
+    async def look_up(self, sends: Sequence[Sent], timeout: float) -> Sequence[Sequence[str] | None]:
+        """Ask the vendor about sends without an answer, in `timeout` seconds in all. Only for a card with `lookup`.
+
+        For each the vendor's ids of all messages that may be this send, by everything the vendor can tell: only the
+        ledger knows which of them are others'. None: it could not be asked. Never raises for the vendor or the network.
+        """
+        return [None] * len(sends)
 
     async def receipts(self, call: Call) -> Sequence[Receipt]:
         """Verify the signature, then read. Raises Forged, Malformed, Unavailable. Only for a card with `receipts`."""

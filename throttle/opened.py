@@ -13,6 +13,7 @@ from throttle.gate import Gate
 from throttle.paces import paces
 from throttle.redis import connect
 from throttle.standing import Standing
+from throttle.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Gates:
 
     gate: Gate
     standing: Standing
+    watch: Watch
 
 
 @asynccontextmanager
@@ -35,10 +37,12 @@ async def open_gates(
     `channels`: whose working providers the metrics count.
     """
     redis = connect(settings.required("redis_url"))
+    watch = Watch(redis)
     try:
         gate = Gate(redis, paces(cards, settings.providers))
         standing = Standing(gate, operators, channels)
         async with beside(standing.keep()):
-            yield Gates(gate, standing)
+            yield Gates(gate, standing, watch)
     finally:
+        await watch.close()
         await redis.aclose()

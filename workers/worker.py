@@ -17,6 +17,7 @@ from activities.delivering import Activities
 from activities.maintenance import Maintenance
 from activities.recorder import Recorder
 from activities.sending import Means
+from activities.watching import Watching
 from domain.priorities import MAINTENANCE
 from ledger.database import Database, LedgerUnavailable
 from ledger.provider_switches import switches
@@ -28,7 +29,7 @@ from runs import Runs, TemporalAway, connect
 from runs.prepare import prepare
 from runs.queues import queue_states
 from settings import Settings
-from throttle.opened import open_gates
+from throttle.opened import Gates, open_gates
 from throttle.tally import Tally
 from workers import ready
 from workers.queues import chosen, every_queue
@@ -52,6 +53,7 @@ class Workshop:
 
     client: Client
     installed: Installed
+    gates: Gates
     activities: Activities
     maintenance: Maintenance
 
@@ -71,7 +73,6 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         gates = await stack.enter_async_context(opening)
         tally = Tally(gates.gate, Breakers(db, here.channels, here.providers, settings.redrive).changed)
         stack.push_async_callback(tally.close)
-        await stack.enter_async_context(beside(Checks(gates.gate, tally, here.providers).keep()))
         client = await connect(
             settings.required("temporal_address"),
             settings.temporal_namespace,
@@ -79,8 +80,10 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
             lazy=False,
         )
         callback = f"{settings.reachable_at}/webhook"
-        means = Means(db, recorder, here.providers, gates.gate, tally, gates.standing, callback)
-        yield Workshop(client, here, Activities(means, here.channels), Maintenance(db, Runs(client)))
+        means = Means(db, recorder, here.providers, gates.gate, tally, gates.standing, gates.watch, callback)
+        checks, watching = Checks(gates.gate, tally, here.providers), Watching(means, here.channels)
+        await stack.enter_async_context(beside(checks.keep(), watching.keep()))
+        yield Workshop(client, here, gates, Activities(means, here.channels), Maintenance(db, Runs(client)))
 
 
 def worker_for(queue: str, shop: Workshop) -> Worker:

@@ -1,6 +1,8 @@
 """Twilio Messages: one form post for each SMS, and its signed status callbacks."""
 
+import asyncio
 import hmac
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -14,16 +16,18 @@ from twilio.request_validator import RequestValidator, add_port, remove_port
 from yarl import URL
 
 from domain.ids import SendKey
-from domain.messages import Card, Message
+from domain.messages import Card, Content, Message, Sender, Sent
 from domain.outcomes import Answer, Outcome, accepted
 from domain.receipts import Receipt, Report
 from providers.base import Call, Forged, Provider
 from providers.errors import ErrorMap, refused, retry_after
 from providers.http import BaseUrl, Http, Reply, require_ok
 from providers.reading import code, identifier, send_key
+from providers.sms.twilio_list import PAGE, matching
 from settings import Section, SettingsError
 
 _FORM_FIELDS = 100  # a callback has about 20
+_AT_ONCE = 8  # look-ups
 # Status callback reference: the other statuses (queued, sending, sent, read) are steps on the way or come after it.
 _REPORTS = {"delivered": Report.DELIVERED, "undelivered": Report.UNDELIVERED, "failed": Report.UNDELIVERED}
 
@@ -43,7 +47,7 @@ class TwilioSettings(Section):
 class Twilio(Provider):
     """SMS by Twilio."""
 
-    card = Card("twilio", "sms")
+    card = Card("twilio", "sms", lookup=True)
     settings: ClassVar = (TwilioSettings,)
 
     # Error dictionary (twilio.com/docs/api/errors) for the five digits; the support article "Handling Twilio REST API
@@ -90,6 +94,22 @@ class Twilio(Provider):
         reply = await self._http.call("POST", self._url, headers, timeout, urlencode(self._form(message)).encode())
         return [_answer(reply) if isinstance(reply, Reply) else reply]
 
+    async def look_up(self, sends: Sequence[Sent], timeout: float) -> Sequence[Sequence[str] | None]:
+        """Lists the messages to each number. None of them carries our key: text, sender and time have to agree."""
+        slots, began = asyncio.Semaphore(_AT_ONCE), time.monotonic()
+
+        async def ask(sent: Sent) -> Sequence[str] | None:
+            async with slots:
+                url = self._url.with_query({"To": sent.address, "PageSize": PAGE})
+                left = timeout - (time.monotonic() - began)
+                reply = await self._http.call("GET", url, self._headers, left) if left > 0 else None
+                if not isinstance(reply, Reply) or reply.status != 200:
+                    return None
+                age = sent.age + time.monotonic() - began
+                return matching(reply, self._identity(sent.address, sent.content, sent.sender), sent.quiet, age)
+
+        return await asyncio.gather(*(ask(sent) for sent in sends))
+
     async def receipts(self, call: Call) -> Sequence[Receipt]:
         """The signature is an HMAC over the public URL and the form (Twilio, "webhooks security")."""
         form = self._verified(call)
@@ -112,16 +132,15 @@ class Twilio(Provider):
         await self._http.close()
 
     def _form(self, message: Message) -> dict[str, str]:
-        form = {
-            "To": message.address,
-            "Body": message.content.text,
-            "StatusCallback": f"{message.callback}/twilio?key={message.key}",
-        }
-        if message.sender.phone or not self._settings.messaging_service_sid:
-            form["From"] = message.sender.phone or self._settings.sender or ""
-        else:
-            form["MessagingServiceSid"] = self._settings.messaging_service_sid
-        return form
+        identity = self._identity(message.address, message.content, message.sender)
+        return {**identity, "StatusCallback": f"{message.callback}/twilio?key={message.key}"}
+
+    def _identity(self, address: str, content: Content, sender: Sender) -> dict[str, str]:
+        """What Twilio shows of a message afterwards."""
+        form = {"To": address, "Body": content.text}
+        if sender.phone or not self._settings.messaging_service_sid:
+            return {**form, "From": sender.phone or self._settings.sender or ""}
+        return {**form, "MessagingServiceSid": self._settings.messaging_service_sid}
 
     def _verified(self, call: Call) -> MultiDict[str]:
         signature = call.headers.get("x-twilio-signature", "").encode()

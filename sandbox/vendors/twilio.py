@@ -8,10 +8,14 @@ import base64
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
+
 from sandbox.control import Answer, Receipt
+from sandbox.desk import CallRules, LiveRule
 from sandbox.messages import Message
 from sandbox.shared import Shared
 from sandbox.vendors.base import Refused, Turn
@@ -90,11 +94,15 @@ class Twilio(ReportingVendor):
 
     async def _send(self, call: Call) -> Turn[Reply]:
         message = _read(call, f"SM{secrets.token_hex(16)}")
-        resource = self._store.resource(message, time.time())
-        turn = await self.take([message], reply(201, resource))
-        if turn.answer is None or turn.answer.status == 201:
-            self._store.keep(resource)
-        return turn
+        return await self.take([message], reply(201, self._store.resource(message, time.time())))
+
+    async def accept(
+        self, messages: Sequence[Message], accepted: Reply, live: LiveRule, rules: CallRules
+    ) -> Turn[Reply]:
+        """See Vendor. What was taken is listed, also while its answer is still to come."""
+        if live.rule.hang != "before":
+            self._store.keep(orjson.loads(accepted.body))
+        return await super().accept(messages, accepted, live, rules)
 
     def events(self, message: Message, receipt: Receipt, at: float) -> list[dict[str, Any]]:
         """`sent`, then how it ended; none for a message sent without StatusCallback."""

@@ -32,7 +32,9 @@ async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
     lanes = Lanes(Intake(db, here.channels, cap=512), runs, max_batch=512, bound=1000)
-    return Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs), gates)
+    return Parts(
+        db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs, gates.watch), gates
+    )
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ class Row:
     claimed_by: object = None
     key_at: int = 0
     sent_at: int = 0
-    doubt_until: int = 0
+    doubt_until: int | None = None
     had: tuple[str, ...] = ()  # providers that have had their chance
 
     @property
@@ -92,12 +92,15 @@ class Row:
         self.duplicates += self.doubts > 0
         self.key_no += 1
         self.key_at = now
+        self.doubt_until = None
         self._send(me)
         return True
 
     def resume(self, me: object, provider: str, now: int) -> bool:
         young = self.key_at + MEMORY[provider] > now
         if (self.status, self.provider) != ("in_doubt", provider) or not young or self.expired(now) or self.spent:
+            return False
+        if self.due > now or (self.doubt_until or 0) < now:
             return False
         self._send(me)
         return True
@@ -114,7 +117,9 @@ class Row:
     def _doubt(self, now: int) -> None:
         self.status = "in_doubt"
         self.doubts += 1
-        self.doubt_until = now + int(self.channel.doubt["normal"])
+        self.doubt_until = self.doubt_until or now + int(self.channel.doubt["normal"])
+        pauses = self.channel.retry
+        self.due = now + (int(pauses[self.tries - 1]) if self.tries <= len(pauses) else 2)
 
     def record(self, attempt: int, outcome: str, provider: str, now: int, pause: int) -> bool:
         """True if the answer counted (also one that changed nothing, of a row in doubt)."""
@@ -174,7 +179,7 @@ class Row:
                 return True
             self.doubts += 1
             return self._onward(now, roads)
-        if self.status == "in_doubt" and self.doubt_until < now:
+        if self.status == "in_doubt" and (self.doubt_until or 0) < now:
             if self.channel.doubtful is Then.ACCEPT:
                 self.status = "unconfirmed"
             elif self._next(roads) is None and not self.spent:

@@ -53,7 +53,7 @@ class Crowd:
         one = leg(self.any.choice(self.batches), RESENDING, self.any.choice(RESENDING.route))
         if self.any.random() < 0.3:
             await deliveries.abandon(self.db, one)
-        claims = await deliveries.resume(self.db, one, 6000) if self.any.random() < 0.3 else []
+        claims = await deliveries.resume(self.db, one, 6000, ROWS) if self.any.random() < 0.3 else []
         claims += await deliveries.claim(self.db, one, self.any.randint(1, ROWS))
         self.claims += [(one.provider, claim) for claim in claims]
 
@@ -202,7 +202,7 @@ async def test_an_answer_that_waits_for_abandon_still_counts(wide: Database) -> 
         await _blocked(wide, 1)
         recording = asyncio.create_task(answered(wide, one, [claim], accepted()))
         await _blocked(wide, 2)
-    assert ((await abandoning)[0], await recording) == (1, 1)
+    assert ((await abandoning).abandoned, await recording) == (1, 1)
     assert await statuses(wide, batch) == ["sent"]
     await all_is_true(wide)
 

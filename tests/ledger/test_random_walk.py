@@ -91,7 +91,7 @@ class Walk:
         for row in self.rows:
             row.abandon(leg.me, provider, self.now)
         if MEMORY[provider]:
-            claims = await deliveries.resume(self.db, leg, MEMORY[provider])
+            claims = await deliveries.resume(self.db, leg, MEMORY[provider], 100)
             self._claimed(leg, claims, [s for s, row in enumerate(self.rows) if row.resume(leg.me, provider, self.now)])
         await self._claim(leg, 1 + chunk % 3)
 

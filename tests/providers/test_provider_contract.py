@@ -4,10 +4,12 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from vendor_side import TEXT, TRACEPARENT, VENDORS, Make, Sandbox, Vendor, message
+from vendor_side import TEXT, TRACEPARENT, VENDORS, Make, Sandbox, Vendor, message, unanswered
 
+from domain.messages import Content, Message
 from domain.outcomes import Answer, Outcome
 from providers.base import Provider
 from providers.registry import provider_classes
@@ -15,6 +17,11 @@ from sandbox.credentials import load_or_create
 from settings import SettingsError
 
 CASES = [pytest.param(vendor, id=vendor.name) for vendor in VENDORS.values()]
+
+
+ASKABLE = [
+    pytest.param(vendor, id=vendor.name) for vendor in VENDORS.values() if provider_classes()[vendor.name].card.lookup
+]
 
 
 def _answers(outcome: Outcome) -> list[object]:
@@ -29,6 +36,12 @@ async def _send(provider: Provider, vendor: Vendor, timeout: float = 5) -> Answe
     (answer,) = await provider.send([message(vendor.address)], timeout)
     assert not _leaks(answer), answer
     return answer
+
+
+def _unlike_any_other(vendor: Vendor) -> Message:
+    """Also unlike those of earlier tests: a vendor does not forget."""
+    text = f"Text {uuid4()}"
+    return message(vendor.address, content=Content(text=text, subject=text))
 
 
 def _leaks(answer: Answer) -> bool:
@@ -200,3 +213,36 @@ class TestEveryProvider:
             next((c for c in vendor.address if c in "@+"), ""), "push"
         )
         assert card.receipts is (vendor.name in {"sendgrid", "ses", "twilio"})
+
+
+class TestEveryProviderThatCanBeAsked:
+    @pytest.mark.parametrize("vendor", ASKABLE)
+    async def test_what_it_took_without_an_answer_is_found_and_nothing_is_sent_by_asking(
+        self, vendor: Vendor, make: Make, vendors: Sandbox
+    ) -> None:
+        provider = make(vendor.name)
+        await vendors.rule(vendor.name, hang="after", receipt={"report": "none"})
+        sent = _unlike_any_other(vendor)
+        assert (await provider.send([sent], timeout=0.5))[0].outcome is Outcome.IN_DOUBT
+        found = await provider.look_up([unanswered(sent)], 5)
+        (taken,) = await vendors.log(vendor.name)
+        assert found == [[taken["message_id"]]]
+
+    @pytest.mark.parametrize("vendor", ASKABLE)
+    async def test_what_it_never_took_is_not_found(self, vendor: Vendor, make: Make, vendors: Sandbox) -> None:
+        provider = make(vendor.name)
+        await vendors.rule(vendor.name, receipt={"report": "none"})
+        await provider.send([_unlike_any_other(vendor)], 5)
+        await vendors.rule(vendor.name, hang="before")
+        sent = _unlike_any_other(vendor)
+        assert (await provider.send([sent], timeout=0.5))[0].outcome is Outcome.IN_DOUBT
+        assert await provider.look_up([unanswered(sent)], 5) == [[]]
+
+    @pytest.mark.parametrize("vendor", ASKABLE)
+    async def test_one_that_cannot_be_asked_says_so(
+        self, vendor: Vendor, make: Make, vendors: Sandbox, closed_port: int
+    ) -> None:
+        sends = [unanswered(message(vendor.address)) for _ in range(20)]
+        assert await make(vendor.name, **vendor.wrong).look_up(sends, 5) == [None] * 20
+        nowhere = load_or_create(vendors.data_dir).environment(f"http://127.0.0.1:{closed_port}", closed_port)
+        assert await make(vendor.name, **nowhere).look_up(sends, 5) == [None] * 20

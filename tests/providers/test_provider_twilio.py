@@ -5,12 +5,13 @@ from urllib.parse import parse_qs
 import orjson
 import pytest
 from signing import twilio_call
-from vendor_side import PHONE, TEXT, Make, OneAnswer, message
+from vendor_side import PHONE, TEXT, Make, OneAnswer, message, unanswered
 
 from domain.messages import Sender
 from domain.outcomes import Outcome
 from domain.receipts import Report
 from providers.base import Forged, Malformed, Provider
+from providers.sms.twilio_list import PAGE
 from settings import SettingsError
 
 TOKEN = "a-token-of-the-test"
@@ -127,3 +128,66 @@ async def test_a_signed_call_without_its_id_is_malformed(provider: Provider) -> 
 async def test_a_wrong_token_is_noticed(provider: Provider) -> None:
     with pytest.raises(Forged):
         await provider.receipts(twilio_call("another", URL, FORM))
+
+
+NOW = "Wed, 25 Nov 2026 12:00:00 GMT"
+
+
+def _listed(sid: str, at: str = "11:59:30", **changes: object) -> dict[str, object]:
+    created = f"Wed, 25 Nov 2026 {at} +0000"
+    return {"sid": sid, "to": PHONE, "body": TEXT, "from": "+15005550006", "date_created": created, **changes}
+
+
+async def _look_up(make: Make, one_answer: OneAnswer, messages: object, date: str = NOW) -> object:
+    url = await one_answer(200, orjson.dumps({"messages": messages}), {"Date": date})
+    sent = unanswered(message(PHONE), age=40, quiet=12)
+    return (await make("twilio", CLARION_TWILIO_URL=url).look_up([sent], 5))[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"body": "Another text"},
+        {"to": "+14155550124"},
+        {"from": "+15005550007"},
+        {"at": "11:59:10"},  # before our call
+        {"at": "11:59:55"},  # of a call whose answer may be under way
+        {"date_created": None},
+        {"date_created": 7},
+        {"sid": None},
+    ],
+)
+async def test_only_a_message_like_ours_in_its_time_is_found(
+    other: dict[str, object], make: Make, one_answer: OneAnswer
+) -> None:
+    messages = (
+        [{"sid": "SM1", **_listed("SM1", **other)}, "rubbish"] if "sid" not in other else [_listed("SM1") | other]
+    )
+    assert await _look_up(make, one_answer, messages) == []
+    assert await _look_up(make, one_answer, [*messages, _listed("SM2"), _listed("SM3")]) == ["SM2", "SM3"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "date"),
+    [
+        ("rubbish", NOW),
+        ([_listed("SM1")], "yesterday"),
+        ([_listed(f"SM{n}", body="many more") for n in range(PAGE)], NOW),
+    ],
+)
+async def test_an_answer_that_cannot_be_relied_on_is_none(
+    messages: object, date: str, make: Make, one_answer: OneAnswer
+) -> None:
+    assert await _look_up(make, one_answer, messages, date) is None
+
+
+async def test_a_full_page_that_goes_back_far_enough_is_one(make: Make, one_answer: OneAnswer) -> None:
+    older = [_listed(f"SM{n}", at="11:00:00") for n in range(PAGE - 1)]
+    assert await _look_up(make, one_answer, [_listed("SM"), *older]) == ["SM"]
+
+
+async def test_a_messaging_services_message_is_known_by_the_service(make: Make, one_answer: OneAnswer) -> None:
+    listed = [_listed("SM1", messaging_service_sid="MG1"), _listed("SM2", messaging_service_sid="MG2")]
+    url = await one_answer(200, orjson.dumps({"messages": listed}), {"Date": NOW})
+    provider = make("twilio", CLARION_TWILIO_URL=url, CLARION_TWILIO_MESSAGING_SERVICE_SID="MG1")
+    assert await provider.look_up([unanswered(message(PHONE), age=40)], 5) == [["SM1"]]

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from domain.ids import DeliveryId, SendKey, new_id
-from domain.messages import Content, Message, Sender
+from domain.messages import Content, Message, Sender, Sent
 from domain.outcomes import Outcome
 from domain.priorities import Priority
 from providers.base import Provider
@@ -143,6 +143,11 @@ def message(address: str, **changes: Any) -> Message:
         "headers": {"traceparent": TRACEPARENT},
     }
     return Message(**{**fields, **changes})
+
+
+def unanswered(message: Message, *, age: float = 60, quiet: float = 0) -> Sent:
+    """The same, as one asks about it."""
+    return Sent(message.key, message.address, message.content, message.sender, age, quiet)
 
 
 def clarion_variables() -> list[str]:

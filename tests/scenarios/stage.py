@@ -35,6 +35,16 @@ class Stage:
     vendors: Sandbox
     shop: Workshop
     work: Callable[[], Awaitable[None]]  # starts the workers of a stage that was set with `held`
+    api: AsyncExitStack  # what ends it
+    settings: Settings
+
+    async def stop_api(self) -> None:
+        """Nobody takes notifications or receipts any more."""
+        await self.api.aclose()
+
+    async def start_api(self) -> None:
+        """It is back under the same address."""
+        await self.api.enter_async_context(running_api(self.settings))
 
     async def notify(self, **body: Any) -> str:
         """POST /notify, which must be accepted. Returns the id."""
@@ -104,12 +114,13 @@ async def staged(settings: Settings, vendors: Sandbox, *, held: bool = False) ->
 
         if not held:
             await work()
-        url = await stack.enter_async_context(running_api(settings))
+        api = await stack.enter_async_context(AsyncExitStack())
+        url = await api.enter_async_context(running_api(settings))
         await vendors.calls_back(f"{url}/webhook")
         http = await stack.enter_async_context(aiohttp.ClientSession())
         db = Database(settings.required("database_url"), pool_size=5)
         stack.push_async_callback(db.close)
-        yield Stage(url, http, db, client, vendors, shop, work)
+        yield Stage(url, http, db, client, vendors, shop, work, api, settings)
 
 
 async def _end_all(client: Client) -> None:
