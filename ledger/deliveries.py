@@ -83,11 +83,12 @@ _ABANDON = transition(
                          (SELECT count(*) FROM delivery d WHERE {DOUBTFUL}) AS doubtful""",  # noqa: S608 - the same
 )
 
-# A vendor whose breaker is open may be tried with one message: not with one that it has failed before.
+# A vendor whose breaker is open may be tried with one message, which then has had its chance there: else one row could
+# be the probe again and again, each time with its whole budget.
 _DIVERT = transition(
     Step.DIVERT,
     where=f"{_CLAIMABLE} AND NOT :to = ANY(d.spent)",
-    change="provider = :to, tries = 0, reason = 'probe'",
+    change="provider = :to, tries = 0, spent = d.spent || CAST(:to AS text), reason = 'probe'",
     pick="LIMIT 1 SKIP LOCKED",
     returning="SELECT count(*) FROM moved",
 )
