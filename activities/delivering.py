@@ -17,7 +17,7 @@ from ledger.deliveries import Leg, abandon
 from ledger.settling import settle
 from observe import metrics
 
-_HEARTBEAT = 2.0  # seconds; the run gives a worker 10 before it tries another
+_HEARTBEAT = 2.0  # seconds; see domain.runs.silence_of
 
 
 class Activities:

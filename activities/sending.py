@@ -15,7 +15,7 @@ from activities.asking import Asking, quiet
 from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
-from domain.outcomes import Answer, Outcome, in_doubt
+from domain.outcomes import Answer, Outcome, in_doubt, released
 from domain.priorities import Priority
 from domain.runs import HOLD_MOST
 from ledger import deliveries, doubts
@@ -23,6 +23,7 @@ from ledger.database import Database
 from ledger.deliveries import Answered, Claim, Leg, Letter
 from observe import logs, metrics, traces
 from providers.base import Provider
+from providers.http import CONNECTIONS
 from throttle.gate import Gate
 from throttle.standing import Standing
 from throttle.tally import Tally
@@ -32,6 +33,7 @@ from throttle.words import Admission
 log = logs.get(__name__)
 
 _LOOK_AGAIN = 1.0  # seconds: while calls are in flight, rows may come due (the shortest backoff is one second)
+_CROWDED = 0.05  # seconds: what is claimed and cannot be called yet only runs into its time-out
 _STAY = 5.0  # seconds an execution waits for the vendor's pace; for more the run sets a timer
 
 
@@ -160,9 +162,12 @@ class Sending:
         now = asyncio.get_running_loop().time()
         if not self._due:
             self._due = await deliveries.due(self._means.db, self._leg)
-        wanted = min(self._due, self._window - self._in_flight)
+        room = self._room()
+        wanted = min(self._due, self._window - self._in_flight, room)
+        if not room:
+            self._held = self._means.standing.roads(self._leg.channel, self._leg.priority).held.get(self._leg.provider)
         if not wanted:
-            self._look_at = now + _LOOK_AGAIN
+            self._look_at = now + (_LOOK_AGAIN if room else _CROWDED)
             return
         admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
         if admission.granted:
@@ -171,6 +176,12 @@ class Sending:
             self._hold(admission, now)
         elif not self._due:
             self._look_at = now + _LOOK_AGAIN
+
+    def _room(self) -> int:
+        """Rows that may be claimed until this process has as many calls in flight as the vendor's connections."""
+        most = CONNECTIONS if self._leg.priority is Priority.HIGH else CONNECTIONS * 3 // 4
+        calls = max(0, most - self._means.tally.in_flight(self._leg.provider))
+        return calls * self._outlet.provider.card.batch_size
 
     async def _claim_granted(self, admission: Admission, calls: asyncio.TaskGroup) -> None:
         claims = await deliveries.claim(self._means.db, self._leg, admission.granted)
@@ -223,6 +234,9 @@ class Sending:
 
     async def _call(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
         """One vendor call, and its record."""
+        claims = await self._in_time(outlet, claims)
+        if not claims:
+            return
         letter = self._letters[claims[0].notification]
         leg = outlet.leg
         started = time.perf_counter()
@@ -240,6 +254,17 @@ class Sending:
         recorded = await self._means.recorder.record(outlet.route, answered)
         self._ended(len(claims))
         _count(leg, answers, seconds, letter, [row.status for row in recorded])
+
+    async def _in_time(self, outlet: Outlet, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """The claims without those that expired since: a process may stand still between the claim and the call."""
+        now = time.monotonic()
+        late = [claim for claim in claims if claim.leave_by is not None and claim.leave_by <= now]
+        if not late:
+            return claims
+        self._means.tally.release(outlet.leg.provider, len(late), outlet.probe)
+        await self._means.recorder.record(outlet.route, [Answered(c, released("expired"), final=False) for c in late])
+        self._ended(len(late))
+        return [claim for claim in claims if claim not in late]
 
     async def _answers(self, outlet: Outlet, messages: Sequence[Message]) -> Sequence[Answer]:
         """What the vendor says; the gate hears of it, also while the call still hangs."""

@@ -45,6 +45,11 @@ def in_doubt(reason: str) -> Answer:
     return Answer(Outcome.IN_DOUBT, reason=reason)
 
 
+def released(reason: str) -> Answer:
+    """It was claimed and never called."""
+    return Answer(Outcome.RELEASED, reason=reason)
+
+
 def vendor_down(reason: str) -> Answer:
     """The vendor cannot be reached, or does not let us in."""
     return Answer(Outcome.VENDOR_DOWN, reason=reason)

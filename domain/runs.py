@@ -20,6 +20,14 @@ POLL_FIRST, POLL_MOST = 30.0, 300.0  # seconds: how long a run trusts that a sig
 HOLD_FIRST, HOLD_MOST = 1.0, 60.0  # seconds between two questions whether a provider takes messages again
 
 
+def silence_of(priority: Priority) -> float:
+    """Seconds without a sign of life after which a run gives an execution of `deliver` to another worker.
+
+    A busy worker must not be taken for a dead one: what it was sending would be in doubt.
+    """
+    return 10.0 if priority is Priority.HIGH else 20.0
+
+
 def run_id(batch: str) -> str:
     """The workflow id of a batch."""
     return f"batch/{batch}"

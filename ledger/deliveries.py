@@ -1,7 +1,8 @@
 """Claim, send, record: what `deliver` does to the rows. Every statement is guarded; zero rows are an answer."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -26,6 +27,7 @@ class Claim:
     notification: UUID
     address: str
     again: bool = False  # an earlier send may have been taken: this one is a possible duplicate
+    leave_by: float | None = None  # by `time.monotonic`: the message has expired then
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Recorded:
 
 _CLAIMABLE = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
              AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries"""
+_CLAIMED = """batch_id, seq, key_no, attempt, notification_id, address,
+          extract(epoch FROM expires_at - now())::float8 AS left_s"""
 _DUE = f"SELECT count(*) FROM delivery d WHERE {_CLAIMABLE}"  # noqa: S608 - built from constants
 
 # In doubt, and worth another attempt to end that: by a repeat under the same key, or by asking the vendor.
@@ -79,11 +83,12 @@ _ABANDON = transition(
                          (SELECT count(*) FROM delivery d WHERE {DOUBTFUL}) AS doubtful""",  # noqa: S608 - the same
 )
 
-# A vendor whose breaker is open may be tried with one message: not with one that it has failed before.
+# A vendor whose breaker is open may be tried with one message, which then has had its chance there: else one row could
+# be the probe again and again, each time with its whole budget.
 _DIVERT = transition(
     Step.DIVERT,
     where=f"{_CLAIMABLE} AND NOT :to = ANY(d.spent)",
-    change="provider = :to, tries = 0, reason = 'probe'",
+    change="provider = :to, tries = 0, spent = d.spent || CAST(:to AS text), reason = 'probe'",
     pick="LIMIT 1 SKIP LOCKED",
     returning="SELECT count(*) FROM moved",
 )
@@ -95,8 +100,7 @@ _RESUME = transition(
                      AND e.step = 'claim' AND e.key_no = d.key_no) > now() - make_interval(secs => :memory)""",  # noqa: S608 - the same
     change="""status = 'sending', attempt = attempt + 1, tries = tries + 1, claimed_by = :me, claimed_at = now()""",
     pick="LIMIT :chunk SKIP LOCKED",
-    returning="""SELECT batch_id, seq, key_no, attempt, notification_id, address, false AS again
-                   FROM moved ORDER BY seq""",
+    returning=f"SELECT {_CLAIMED}, false AS again FROM moved ORDER BY seq",  # noqa: S608 - the same
 )
 
 _CLAIM = transition(
@@ -106,8 +110,7 @@ _CLAIM = transition(
               claimed_by = :me, claimed_at = now(), doubt_until = NULL, reason = NULL,
               possible_duplicates = possible_duplicates + (doubts > 0)::int""",
     pick="LIMIT :chunk SKIP LOCKED",
-    returning="""SELECT batch_id, seq, key_no, attempt, notification_id, address, doubts > 0 AS again
-                   FROM moved ORDER BY seq""",
+    returning=f"SELECT {_CLAIMED}, doubts > 0 AS again FROM moved ORDER BY seq",  # noqa: S608 - the same
 )
 
 _LETTERS = """
@@ -221,14 +224,16 @@ async def resume(db: Database, leg: Leg, memory: float, chunk: int) -> list[Clai
     At most `chunk`, and only those whose time to be repeated has come.
     A key's age counts from its first claim: a repeat does not make the vendor remember it for longer.
     """
+    asked = time.monotonic()
     rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory, chunk=chunk)
-    return [as_claim(row) for row in rows]
+    return [_in_time(row, asked) for row in rows]
 
 
 async def claim(db: Database, leg: Leg, chunk: int) -> list[Claim]:
     """At most `chunk` rows that are due, committed as `sending` before any vendor is called."""
+    asked = time.monotonic()
     rows = await db.run(_CLAIM, **leg.values(), tries=leg.channel.tries, chunk=chunk)
-    return [as_claim(row) for row in rows]
+    return [_in_time(row, asked) for row in rows]
 
 
 async def letters(db: Database, notifications: Sequence[UUID]) -> dict[UUID, Letter]:
@@ -282,3 +287,8 @@ def as_claim(row: Any) -> Claim:
     """From a row with the columns that every claim returns."""
     key = SendKey(DeliveryId(row.batch_id, row.seq), row.key_no)
     return Claim(key, row.attempt, row.notification_id, row.address, row.again)
+
+
+def _in_time(row: Any, asked: float) -> Claim:
+    """The claim, with the moment at which it expires: the database's word, on this host's clock that never jumps."""
+    return as_claim(row) if row.left_s is None else replace(as_claim(row), leave_by=asked + row.left_s)

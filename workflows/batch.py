@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         Run,
         State,
         Which,
+        silence_of,
     )
 
 _STATE = SearchAttributeKey.for_keyword("ClarionState")
@@ -138,7 +139,7 @@ class BatchWorkflow:
             summary=f"{channel} through {provider}",
             task_queue=delivery_queue(channel, self._run.priority),
             start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=10),
+            heartbeat_timeout=timedelta(seconds=silence_of(self._run.priority)),
             retry_policy=_UNTIL_MENDED,
         )
 

@@ -162,6 +162,7 @@ class Row:
         if to in self.had:
             return False
         self.provider, self.tries = to, 0
+        self.had += (to,)
         return True
 
     def settle(self, now: int, roads: Roads) -> None:

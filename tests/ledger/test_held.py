@@ -238,9 +238,18 @@ async def test_one_row_is_diverted_with_a_budget_of_its_own(db: Database) -> Non
     batch = await accepted_batch(db, [RESENDING], 3)
     one = leg(batch, RESENDING)
     assert await deliveries.divert(db, one, "beta")
-    places = await db.run("SELECT status, provider, tries, reason FROM delivery ORDER BY seq")
-    assert [tuple(place) for place in places] == [("queued", "beta", 0, "probe"), *[("queued", "alpha", 0, None)] * 2]
+    places = await db.run("SELECT status, provider, tries, spent, reason FROM delivery ORDER BY seq")
+    other = ("queued", "alpha", 0, [], None)
+    assert [tuple(place) for place in places] == [("queued", "beta", 0, ["beta"], "probe"), other, other]
     await all_is_true(db)
+
+
+async def test_a_message_is_a_vendors_probe_once(db: Database) -> None:
+    batch = await accepted_batch(db, [RESENDING])
+    assert await deliveries.divert(db, leg(batch, RESENDING), "beta")
+    await looked(db, batch, roads(beta=4.0))
+    assert (await row(db, batch))[:2] == ("queued", "alpha")
+    assert not await deliveries.divert(db, leg(batch, RESENDING), "beta")
 
 
 async def test_only_what_may_be_claimed_now_and_was_not_there_before_is_diverted(db: Database) -> None:

@@ -186,7 +186,8 @@ class Protocol:
 
     def _probe(self, s: State, d: int, row: Row, provider: int, zombie: bool) -> Iterator[Step]:
         """Divert a row to the other provider and claim it there at once. Between the two, see `_move`."""
-        for new in self._moved(row) if row.provider == provider and s.budget.moves else ():
+        for there in self._moved(row) if row.provider == provider and s.budget.moves else ():
+            new = there._replace(spent=there.spent | {there.provider})
             rows, _ = self._put(s.rows, s.awaiting, d, new)
             diverted = s._replace(rows=rows, budget=s.budget._replace(moves=s.budget.moves - 1))
             for step in self._claim(diverted, d, new, new.provider, zombie):
