@@ -1,4 +1,4 @@
-"""Calls to AWS services: written, signed and read by botocore, sent by our own HTTP; what each of their errors means."""
+"""Calls to AWS services: botocore writes, signs and reads them, our HTTP sends them; what each error means."""
 
 import asyncio
 import math
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ParamValidationError
-from yarl import URL
 
 from domain.outcomes import Answer, Outcome, in_doubt, vendor_down
 from providers.aws_service import AwsSettings, Service
@@ -66,16 +65,15 @@ class Aws:
             async with asyncio.timeout(timeout):
                 service = self._service or await self._open()
                 keys = await service.keys.current()
+        except Exception as error:  # no keys, no profile, nobody to renew them: whatever it was, nothing left us
+            return vendor_down(type(error).__name__)
+        try:
             request = service.request(operation, parameters, keys)
         except ParamValidationError:
             return Answer(Outcome.REJECTED, reason="parameters")
-        except Exception as error:
-            # No keys, no profile, nobody to renew them: whatever it was, nothing left us.
-            return vendor_down(type(error).__name__)
-        # Not signed: a proxy on the way may change our headers.
-        all_headers = {**dict(request.headers.items()), **headers}
-        url = URL(request.url, encoded=True)
-        reply = await self._http.call(request.method, url, all_headers, _left(end), request.data)
+        # Headers of ours are not signed: a proxy on the way may change them.
+        all_headers = {**request.headers, **headers}
+        reply = await self._http.call(request.method, request.url, all_headers, _left(end), request.body)
         return reply if isinstance(reply, Answer) else self._read(service, operation, reply)
 
     async def check(self, operation: str, variable: str) -> None:
@@ -93,14 +91,13 @@ class Aws:
         # One opening for all who wait, and it goes on when one of them gives up: threads are few.
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(asyncio.to_thread(Service, self._name, self._settings))
-        self._service = await asyncio.shield(self._opening)
-        return self._service
+        self._service = service = await asyncio.shield(self._opening)
+        return service
 
     def _read(self, service: Service, operation: str, reply: Reply) -> Mapping[str, Any] | Answer:
         try:
             result = service.read(operation, reply)
-        except Exception:
-            # botocore has no name of its own for each way in which a text can be none of AWS's.
+        except Exception:  # botocore lets several errors through for a text that is not AWS's
             return in_doubt("unreadable")
         if reply.status < 300:
             return result
