@@ -5,9 +5,7 @@ import asyncio
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
-_LAST_MOMENT = (
-    600  # seconds before keys end; from here on botocore does not sign with them, before it only tries to renew
-)
+_LAST_MOMENT = 600  # seconds before keys end; botocore's: it tries to renew from 900 on, and from here on it must
 
 
 class Keys:

@@ -66,9 +66,7 @@ class Service:
         parts = self._serializer.serialize_to_request(parameters, self._operation(operation))
         prepare_request_dict(parts, self._where.endpoint_url)
         request = create_request_object(parts)
-        request.data = (
-            request.body
-        )  # a form is encoded here, once; left as it is, whoever looks at it would do so again
+        request.data = request.body  # encodes a form once; otherwise each look at it would
         SigV4Auth(keys, self._model.signing_name, self._where.region_name).add_auth(request)
         return Request(parts["method"], URL(parts["url"], encoded=True), dict(request.headers.items()), request.data)
 
