@@ -11,7 +11,8 @@ from pydantic_settings import SettingsConfigDict
 from domain.messages import Card, Message
 from domain.outcomes import Answer, Outcome, accepted, in_doubt
 from domain.receipts import Receipt
-from providers.aws import COMMON_ERRORS, Aws, AwsSettings
+from providers.aws import COMMON_ERRORS, Aws
+from providers.aws_service import AwsSettings
 from providers.base import Call, Forged, Provider
 from providers.email.mail import MailSettings, from_address, name_and_address, subject_of
 from providers.email.ses_events import KEY_TAG, read_event, tag_of

@@ -8,7 +8,8 @@ from pydantic_settings import SettingsConfigDict
 from domain.messages import Card, Message
 from domain.outcomes import Answer, accepted, in_doubt
 from domain.priorities import Priority
-from providers.aws import COMMON_ERRORS, Aws, AwsSettings
+from providers.aws import COMMON_ERRORS, Aws
+from providers.aws_service import AwsSettings
 from providers.base import Provider
 from providers.errors import ErrorMap
 

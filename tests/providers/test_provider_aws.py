@@ -1,21 +1,27 @@
 """SES and SNS against moto, AWS as somebody else understands it, and what botocore's errors mean."""
 
+import asyncio
 import os
 import subprocess
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import aiohttp
+import orjson
 import pytest
 from aiobotocore.session import get_session
-from vendor_side import MAIL, PHONE, TEXT, Make, OneAnswer, message
+from botocore.credentials import ReadOnlyCredentials
+from pydantic import SecretStr
+from vendor_side import MAIL, PHONE, TEXT, Make, OneAnswer, Sandbox, message
 
 from domain.messages import Sender
 from domain.outcomes import Outcome
 from domain.priorities import Priority
+from providers.aws_service import AwsSettings, Service
 from settings import SettingsError
 
 
@@ -102,6 +108,9 @@ def _attributes(form: dict[str, str]) -> dict[str, str]:
     [
         (200, b"{", Outcome.IN_DOUBT),
         (200, b"", Outcome.IN_DOUBT),
+        (200, b"<html/>", Outcome.IN_DOUBT),
+        (200, b"[]", Outcome.IN_DOUBT),
+        (500, b"[]", Outcome.IN_DOUBT),
         (500, b"oops", Outcome.IN_DOUBT),
         (502, b"<html>bad gateway</html>", Outcome.IN_DOUBT),
         (503, b"", Outcome.RETRYABLE),
@@ -154,20 +163,101 @@ def test_half_a_pair_of_keys_is_a_wrong_setting(name: str, make: Make) -> None:
         make(name, **{f"{prefix}SECRET_ACCESS_KEY": ""})
 
 
-async def test_without_keys_awss_own_chain_decides(
-    make: Make, one_answer: OneAnswer, environment: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("service", "operation", "region", "url"),
+    [
+        ("sns", "get_sms_attributes", "eu-west-1", "https://sns.eu-west-1.amazonaws.com/"),
+        ("sns", "get_sms_attributes", "cn-north-1", "https://sns.cn-north-1.amazonaws.com.cn/"),
+        ("sesv2", "get_account", "eu-west-1", "https://email.eu-west-1.amazonaws.com/v2/email/account"),
+    ],
+)
+def test_botocore_knows_where_a_service_is(service: str, operation: str, region: str, url: str) -> None:
+    settings = AwsSettings(region=region, access_key_id="AKIA1", secret_access_key=SecretStr("secret"))
+    request = Service(service, settings).request(operation, {}, ReadOnlyCredentials("AKIA1", "secret", None, None))
+    assert str(request.url) == url
+    assert f"/{region}/{service.removesuffix('v2')}/aws4_request" in request.headers["Authorization"]
+
+
+@pytest.fixture
+def no_keys(environment: pytest.MonkeyPatch, tmp_path: Path) -> Mapping[str, str]:
+    """Settings of SNS without keys, on a machine without any."""
     for variable in [variable for variable in os.environ if variable.startswith("AWS_")]:
         environment.delenv(variable)
     for variable in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         environment.setenv(variable, str(tmp_path / "none"))
     environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    keyless = {"CLARION_SNS_ACCESS_KEY_ID": "", "CLARION_SNS_SECRET_ACCESS_KEY": ""}
+    return {"CLARION_SNS_ACCESS_KEY_ID": "", "CLARION_SNS_SECRET_ACCESS_KEY": ""}
+
+
+async def test_without_keys_awss_own_chain_decides(
+    make: Make, one_answer: OneAnswer, environment: pytest.MonkeyPatch, no_keys: Mapping[str, str]
+) -> None:
     provider_url = await one_answer(200, b"", {})
-    provider = make("sns", CLARION_SNS_URL=provider_url, **keyless)
+    provider = make("sns", CLARION_SNS_URL=provider_url, **no_keys)
     (answer,) = await provider.send([message(PHONE)], 5)
     assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "NoCredentialsError")
     environment.setenv("AWS_PROFILE", "none")
-    (answer,) = await make("sns", CLARION_SNS_URL=provider_url, **keyless).send([message(PHONE)], 5)
+    (answer,) = await make("sns", CLARION_SNS_URL=provider_url, **no_keys).send([message(PHONE)], 5)
     assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "ProfileNotFound")
     assert one_answer.bodies == []
+
+
+def _keys_of_a_role(vendors: Sandbox, minutes: float) -> bytes:
+    """The sandbox's keys, as a container's host hands them out."""
+    ours = vendors.environment()
+    end = datetime.now(UTC) + timedelta(minutes=minutes)
+    return orjson.dumps(
+        {
+            "AccessKeyId": ours["CLARION_SNS_ACCESS_KEY_ID"],
+            "SecretAccessKey": ours["CLARION_SNS_SECRET_ACCESS_KEY"],
+            "Token": "of a session",
+            "Expiration": end.isoformat(),
+        }
+    )
+
+
+# botocore renews keys from 15 minutes before their end, and from 10 minutes on it must.
+@pytest.mark.parametrize(("minutes", "asked"), [(60, range(1, 2)), (12, range(2, 6)), (5, range(2, 6))])
+async def test_the_keys_of_a_role_are_asked_for_once_and_renewed_in_time(
+    minutes: int,
+    asked: range,
+    make: Make,
+    vendors: Sandbox,
+    one_answer: OneAnswer,
+    environment: pytest.MonkeyPatch,
+    no_keys: Mapping[str, str],
+) -> None:
+    body = _keys_of_a_role(vendors, minutes)
+    environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", await one_answer(200, body, {}))
+    provider = make("sns", **no_keys)
+    answers = await asyncio.gather(*(provider.send([message(PHONE)], 5) for _ in range(20)))
+    assert {answer.outcome for (answer,) in answers} == {Outcome.ACCEPTED}
+    assert len(one_answer.bodies) in asked
+
+
+async def test_whoever_waits_for_keys_gives_up_in_time_and_the_next_finds_them(
+    make: Make, vendors: Sandbox, environment: pytest.MonkeyPatch, no_keys: Mapping[str, str]
+) -> None:
+    slow, asked = asyncio.Event(), 0
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await slow.wait()
+        body = _keys_of_a_role(vendors, minutes=60)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        provider = make("sns", **no_keys)
+        began = time.monotonic()
+        (first,) = await provider.send([message(PHONE)], 0.3)
+        assert time.monotonic() - began < 1
+        slow.set()
+        (second,) = await provider.send([message(PHONE)], 5)
+    assert (first.outcome, first.reason) == (Outcome.VENDOR_DOWN, "TimeoutError")
+    assert second.outcome is Outcome.ACCEPTED
+    assert asked == 1
