@@ -131,7 +131,7 @@ async def test_a_delivery_is_claimed_before_it_expires_or_never(db: Database) ->
 
     async def claimer() -> None:
         while datetime.now(UTC) < end.at:
-            await race.claim(2)
+            await race.claim(1)
             await asyncio.sleep(chance.uniform(0, 0.1))
 
     await asyncio.gather(*(claimer() for _ in range(6)))
