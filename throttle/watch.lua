@@ -20,8 +20,9 @@ local function usual(hush, window)
   local known = redis.call('LRANGE', DELAYS, 0, -1)
   for i, delay in ipairs(known) do known[i] = tonumber(delay) end
   table.sort(known)
-  local slow = known[#known < ENOUGH and #known or math.ceil(#known * 0.99)] or 0
-  return math.min(math.max(hush, 3 * slow), window)
+  local slow = 3 * (known[#known] or 0)
+  if #known >= ENOUGH then slow = 2 * known[math.ceil(#known * 0.95)] end
+  return math.min(math.max(hush, slow), window)
 end
 
 local steps = {}

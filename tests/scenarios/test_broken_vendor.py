@@ -73,18 +73,6 @@ async def _trickle(stage: Stage, stopped: asyncio.Event) -> list[str]:
     return ids
 
 
-async def test_with_no_vendor_left_messages_wait_and_go_when_one_is_back(set_stage: SetStage) -> None:
-    stage = await set_stage(channels={"sms": {"route": ["twilio"]}})
-    await stage.vendors.rule("twilio", answer={"status": 401})
-    ids = [*await _messages(stage, 2), *await _messages(stage, 2, priority="high")]
-    await asyncio.sleep(3)
-    for n in ids:
-        assert (await stage.status(n))["status"] in {"ENQUEUED", "PROCESSING"}
-    await stage.vendors.reset()
-    deliveries = await _ended(stage, ids, within=60)
-    assert {d["status"] for d in deliveries} == {"DELIVERED"}
-
-
 async def test_nobody_waits_longer_than_patience_says(set_stage: SetStage) -> None:
     stage = await set_stage(channels={"sms": {"route": ["twilio"], "patience": 2}})
     await stage.vendors.rule("twilio", answer={"status": 401})

@@ -100,7 +100,7 @@ async def test_the_usual_time_is_learned_within_its_bounds(redis_url: str) -> No
         assert (await vendor.judge(hush=2)).usual == 2
         await learn(redis_url, 0.1, 4.0)
         assert (await vendor.judge(hush=2)).usual == 12
-        await learn(redis_url, *[1.0] * 150)
+        await learn(redis_url, *[1.5] * 150)
         assert (await vendor.judge(hush=2)).usual == 3
         assert (await vendor.judge(hush=5)).usual == 5
         await learn(redis_url, *[1000.0] * 40)
