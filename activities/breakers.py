@@ -1,8 +1,11 @@
 """What follows from a change of a breaker: the ledger knows of it, and who waited for the provider goes on."""
 
+from dataclasses import asdict
+
 from domain.channels import Channels
 from ledger import provider_events
 from ledger.database import Database
+from ledger.provider_events import BREAKER, Event
 from ledger.recovery import recovered
 from observe import logs
 from throttle.words import Breaker, Change
@@ -26,17 +29,6 @@ class Breakers:
             after=change.after.value,
             reason=change.reason,
         )
-        await provider_events.write(
-            self._db,
-            provider_events.Event(
-                provider=change.provider,
-                at=change.at,
-                kind=provider_events.BREAKER,
-                before=change.before.value,
-                after=change.after.value,
-                reason=change.reason,
-                local=change.local,
-            ),
-        )
+        await provider_events.write(self._db, Event(kind=BREAKER, **asdict(change)))
         if change.after is Breaker.CLOSED:
             await recovered(self._db, self._channels, change.provider, change.at, self._redrive)

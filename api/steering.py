@@ -1,6 +1,7 @@
 """`POST /providers/{name}/…`: an operator's word on a provider, kept in the ledger and obeyed by all at once."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -108,7 +109,7 @@ async def _steer(parts: Parts, who: Principal, name: str, word: Word) -> Steered
     log.warning("provider.steered", provider=name, switch=operator.switch.value, weight=operator.weight, by=by)
     change = await _told(parts, name, word, operator)
     if change is not None:
-        await provider_events.write(parts.db, _event(change))
+        await provider_events.write(parts.db, Event(kind=BREAKER, **asdict(change)))
         await recovered(parts.db, parts.channels, name, change.at, parts.settings.redrive)
     elif word.switch is Switch.ENABLED:
         await sweeping.release(parts.db, channel)
@@ -131,18 +132,6 @@ async def _told(parts: Parts, name: str, word: Word, operator: Operator) -> Chan
         return await gate.set_operator(name, operator.switch, operator.reason, operator.weight)
     await gate.load_operators({name: operator})  # trusts nobody again
     return None
-
-
-def _event(change: Change) -> Event:
-    return Event(
-        provider=change.provider,
-        at=change.at,
-        kind=BREAKER,
-        before=change.before.value,
-        after=change.after.value,
-        reason=change.reason,
-        local=change.local,
-    )
 
 
 def _warning(channel: Channel | None, views: Mapping[str, View]) -> str | None:
