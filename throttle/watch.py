@@ -21,7 +21,7 @@ _SCRIPT = Path(__file__).with_name("watch.lua").read_text()
 
 EVERY = 0.05  # seconds between two flushes of new sends
 AT_ONCE = 10  # new sends of a provider in one flush: more would only be turned away
-LAG = 0.25  # seconds a report waits here: it may be faster than the news of its send
+LAG = 0.25  # seconds reports gather here; most news of sends is there before them
 _BOUND = 10_000  # reports waiting; what is dropped, the ledger still knows
 
 
@@ -97,7 +97,9 @@ class Watch:
         """What the script answers; None when Redis is gone."""
         if not self._lifeline.try_now():
             return None
-        places = [f"{kind}:{provider}" for kind in ("waiting", "silent", "delays", "reported")] if provider else []
+        places = (
+            [f"{kind}:{provider}" for kind in ("waiting", "silent", "delays", "reported", "early")] if provider else []
+        )
         keys = [f"clarion:{{watch}}:{place}" for place in ("door", *places)]
         try:
             async with asyncio.timeout(self._limit):

@@ -172,3 +172,17 @@ async def test_reports_are_told_late_enough_to_meet_their_sends(redis_url: str) 
         await worker.sent(send)
         await api.watch.close()
         assert len((await worker.judge()).ages) == 1
+
+
+async def test_a_send_whose_report_came_first_holds_no_place(redis_url: str) -> None:
+    """A busy worker's news may come seconds after the receipt: that send is over, and the next has to be watched."""
+    async with watcher(redis_url) as vendor:
+        raced = sends(200)
+        await vendor.reported(*raced)
+        for start in range(0, 200, AT_ONCE):
+            await vendor.sent(*raced[start : start + AT_ONCE])
+        (next_one,) = sends(1)
+        await vendor.sent(next_one)
+        judged = await vendor.judge(HUSH)
+        assert len(judged.ages) == 200
+        assert judged.silent == [next_one]
