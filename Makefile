@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two test processes: the servers they share want a core too.
-JOBS ?= 2
+# More than the cores of a small machine: most tests wait for something.
+JOBS ?= 4
 TESTS ?= tests
 SECONDS ?= 600
 SEED ?= 1
