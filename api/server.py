@@ -87,7 +87,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
-        await stack.enter_async_context(beside(backlog.watch()))
+        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
         door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
