@@ -18,6 +18,7 @@ from api import (
     status,
     steering,
     stopping,
+    tenant_limits,
     tenants,
 )
 from api.envelope import Envelope
@@ -34,6 +35,7 @@ _ROUTERS = (
     keys,
     auditing,
     tenants,
+    tenant_limits,
     providers,
     steering,
     statistics,

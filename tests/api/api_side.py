@@ -8,11 +8,18 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
 
+from api.admission import Admission
 from api.app import create_app
+from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
+from api.limiting import Limiting
+from api.notify import Notify
 from api.parts import Parts
+from api.requests import Reader
+from api.server import limiting_of
+from api.webhook import Webhook
 from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
@@ -35,6 +42,14 @@ async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING
     return Parts(
         db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs, gates.watch), gates
     )
+
+
+async def door_of(parts: Parts, backlog: Backlog | None = None, limiting: Limiting | None = None) -> Door:
+    """The whole API: the hot paths with their limits, and FastAPI behind them."""
+    limiting = limiting or await OPENED.enter_async_context(limiting_of(parts))
+    admission = Admission(parts.db, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
+    notify = Notify(Reader(CHANNELS, b"secret"), admission, limiting)
+    return Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
 
 
 @asynccontextmanager
