@@ -20,9 +20,9 @@ from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
 from api.webhook import Webhook
-from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
+from ledger.scoped import Ledgers
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
@@ -33,8 +33,6 @@ from settings import Settings
 from throttle.opened import open_gates
 
 log = logs.get(__name__)
-
-_POOL = 10  # connections: three lanes, receipts, repeats, the backlog, and readers
 
 
 class _Server(uvicorn.Server):
@@ -59,8 +57,8 @@ class _Server(uvicorn.Server):
 async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
     """Everything the handlers need, open inside the block. Raises SettingsError."""
     async with AsyncExitStack() as stack:
-        db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion api")
-        stack.push_async_callback(db.close)
+        ledgers = Ledgers(settings.required("database_url"))
+        stack.push_async_callback(ledgers.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)
         client = await connect(
@@ -68,17 +66,17 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         )
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
-        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
         gates = await stack.enter_async_context(opening)
         first = gates.standing.first
-        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
+        intake = Intake(ledgers.intake, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
         stack.push_async_callback(lanes.close)
-        hearing = Hearing(db, runs, gates.watch)
+        hearing = Hearing(ledgers.receipts, runs, gates.watch)
         stack.push_async_callback(hearing.close)
         if settings.dev:
-            await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
+            await ensure_dev(ledgers.operate)
+        yield Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
 
 
 @asynccontextmanager
@@ -89,7 +87,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
         await stack.enter_async_context(beside(backlog.watch()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
-        notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
+        notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog))
         door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
         server = _Server(
             uvicorn.Config(

@@ -13,9 +13,9 @@ from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
 from api.parts import Parts
-from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
+from ledger.scoped import Ledgers
 from providers.registry import Installed
 from runs import Runs, connect
 from settings import Settings
@@ -25,16 +25,17 @@ OPENED = AsyncExitStack()  # what `parts_with` opened: a fixture closes it after
 NOTHING = Installed(CHANNELS, {}, {})
 
 
-async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING) -> Parts:
+async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     """What handlers need; if nothing else is said with all of the channels and none of the vendors."""
+    ledgers = Ledgers(settings.required("database_url"))
+    OPENED.push_async_callback(ledgers.close)
     cards = [provider.card for provider in here.providers.values()]
-    opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+    opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
-    lanes = Lanes(Intake(db, here.channels, cap=512), runs, max_batch=512, bound=1000)
-    return Parts(
-        db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs, gates.watch), gates
-    )
+    lanes = Lanes(Intake(ledgers.intake, here.channels, cap=512), runs, max_batch=512, bound=1000)
+    hearing = Hearing(ledgers.receipts, runs, gates.watch)
+    return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
 
 
 @asynccontextmanager
