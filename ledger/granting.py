@@ -24,13 +24,14 @@ END $$
 """
 _JOIN = "GRANT {role} TO {user} WITH INHERIT FALSE, SET TRUE"
 
+# In one order: two migrations that make the same roles must not wait for each other.
 _MISSING = """
 SELECT r.name FROM unnest(CAST(:roles AS text[])) AS r(name)
- WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r.name)
+ WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r.name) ORDER BY r.name
 """
 _CLOSED = """
 SELECT r.rolname AS name FROM pg_roles r
- WHERE r.rolname = ANY(CAST(:roles AS text[])) AND NOT pg_has_role(session_user, r.oid, 'SET')
+ WHERE r.rolname = ANY(CAST(:roles AS text[])) AND NOT pg_has_role(session_user, r.oid, 'SET') ORDER BY r.rolname
 """
 _NO_SCHEMA = """
 SELECT rolname AS name, quote_ident(current_schema()) AS schema FROM pg_roles
@@ -54,8 +55,8 @@ SELECT p.proname, o.rolname, a.privilege_type, ''
  WHERE p.pronamespace = current_schema()::regnamespace
 """
 _POLICIES = """
-SELECT c.relname AS thing, p.polname AS policy FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
- WHERE c.relnamespace = current_schema()::regnamespace AND p.polname LIKE 'clarion %'
+SELECT c.relname AS thing, quote_ident(p.polname) AS policy FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+ WHERE c.relnamespace = current_schema()::regnamespace AND NOT c.relispartition
 """
 _UNGUARDED = """
 SELECT c.relname AS thing FROM pg_class c
@@ -70,19 +71,36 @@ class RolesMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """Its name says what it does, so that one of an older version is known by its name."""
+    """Its name holds a mark of what it says, so that an older version's is known by its name."""
 
     table: str
     name: str
     definition: str
 
     def create(self) -> str:
-        return f'CREATE POLICY "{self.name}" ON {self.table} {self.definition}'
+        return f"CREATE POLICY {self.name} ON {self.table} {self.definition}"
+
+
+async def make_roles(connection: AsyncConnection) -> None:
+    """Make the roles that are missing, for this connection's user to take. Raises RolesMissing."""
+    if not await out_of_reach(connection):
+        return
+    user = (await _asked(connection, "SELECT quote_ident(session_user) AS name"))[0].name
+    missing = [row.name for row in await _asked(connection, _MISSING, roles=_ROLES)]
+    try:
+        async with connection.begin_nested():
+            for role in missing:
+                await connection.exec_driver_sql(_CREATE.format(role=role))
+            for role in await out_of_reach(connection):
+                await connection.exec_driver_sql(_JOIN.format(role=role, user=user))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise RolesMissing(_for_an_administrator(user, missing, await out_of_reach(connection))) from error
 
 
 async def apply_roles(connection: AsyncConnection) -> None:
-    """Make the roles, and put right what differs. Raises RolesMissing."""
-    await _make_roles(connection)
+    """Put right what differs. The roles and everything in the table must be there."""
     for statement in await differences(connection):
         await connection.exec_driver_sql(statement)
 
@@ -94,7 +112,7 @@ async def differences(connection: AsyncConnection) -> list[str]:
     statements += _regrants(set(map(tuple, await _asked(connection, _GRANTS, roles=_ROLES))))
     found = {(row.thing, row.policy) for row in await _asked(connection, _POLICIES)}
     wanted = {(policy.table, policy.name): policy for policy in _policies()}
-    statements += [f'DROP POLICY "{name}" ON {table}' for table, name in sorted(found - wanted.keys())]
+    statements += [f"DROP POLICY {name} ON {table}" for table, name in sorted(found - wanted.keys())]
     statements += [policy.create() for key, policy in wanted.items() if key not in found]
     guarded = [name for name, table in TABLES.items() if table.own]
     unguarded = await _asked(connection, _UNGUARDED, tables=guarded)
@@ -108,27 +126,10 @@ async def out_of_reach(connection: AsyncConnection) -> list[str]:
     return [row.name for row in [*missing, *await _asked(connection, _CLOSED, roles=_ROLES)]]
 
 
-async def _make_roles(connection: AsyncConnection) -> None:
-    if not await out_of_reach(connection):
-        return
-    user = (await _asked(connection, "SELECT quote_ident(session_user) AS name"))[0].name
-    statements = [_CREATE.format(role=row.name) for row in await _asked(connection, _MISSING, roles=_ROLES)]
-    try:
-        async with connection.begin_nested():
-            for statement in statements:
-                await connection.exec_driver_sql(statement)
-            for role in await out_of_reach(connection):
-                await connection.exec_driver_sql(_JOIN.format(role=role, user=user))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
-            raise
-        raise RolesMissing(_for_an_administrator(user, await out_of_reach(connection), len(statements) > 0)) from error
-
-
-def _for_an_administrator(user: str, roles: Sequence[str], missing: bool) -> str:
+def _for_an_administrator(user: str, missing: Sequence[str], closed: Sequence[str]) -> str:
     lines = [f"The user {user} may not make or take Clarion's database roles. An administrator has to run:"]
-    lines += [f"  CREATE ROLE {role} NOLOGIN;" for role in roles if missing]
-    lines += [f"  {_JOIN.format(role=role, user=user)};" for role in roles]
+    lines += [f"  CREATE ROLE {role} NOLOGIN;" for role in missing]
+    lines += [f"  {_JOIN.format(role=role, user=user)};" for role in closed]
     return "\n".join([*lines, "Then run `clarion migrate` again."])
 
 
@@ -167,7 +168,7 @@ def _policies() -> Iterator[_Policy]:
 
 
 def _policy(table: str, what: str, definition: str) -> _Policy:
-    return _Policy(table, f"clarion {what} {sha256(definition.encode()).hexdigest()[:8]}", definition)
+    return _Policy(table, f"{what}_{sha256(definition.encode()).hexdigest()[:8]}", definition)
 
 
 async def _asked(connection: AsyncConnection, statement: str, **values: Any) -> Sequence[Any]:

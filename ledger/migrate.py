@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ledger.database import sqlalchemy_url
-from ledger.granting import apply_roles
+from ledger.granting import apply_roles, make_roles
 from ledger.partitions import ensure_partitions
 
 _LOCK = 7_262_011  # any number: two processes that migrate at once take turns
@@ -23,6 +23,7 @@ async def migrate(url: str) -> str:
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            await make_roles(connection)
             await connection.run_sync(_upgrade)
             await ensure_partitions(connection)
             await apply_roles(connection)
