@@ -6,7 +6,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.auth import MAY_MANAGE, MAY_OPERATE, MAY_READ, MAY_SEND
+from api.envelope import request_id_of
 from api.parts import Parts
+from ledger.audit import By
 from ledger.keys import Principal, Role
 
 # FastAPI's routes that ask for no key: nothing of a tenant is in them.
@@ -44,6 +46,15 @@ def parts_of(request: Request) -> Parts:
     return request.app.state.parts
 
 
+async def _request_id(request: Request) -> str:
+    return request_id_of(request.scope)
+
+
+def by(who: Principal, request_id: str) -> By:
+    """The caller, as the audit log names them."""
+    return By(who.actor, request_id)
+
+
 def _host(request: Request) -> str | None:
     return request.client.host if request.client else None
 
@@ -61,4 +72,6 @@ Reader = Annotated[str, Depends(RequireTenant(MAY_READ))]
 LetterReader = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
 LetterKeeper = Annotated[Principal, Depends(Require(MAY_MANAGE | MAY_OPERATE))]
 Asker = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
+KeyKeeper = LetterKeeper
+RequestId = Annotated[str, Depends(_request_id)]
 Operating = Annotated[Principal, Depends(Require(MAY_OPERATE))]

@@ -5,13 +5,42 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from api import dead_letters, errors, health, listing, providers, recipients, statistics, status, steering, stopping
+from api import (
+    auditing,
+    dead_letters,
+    errors,
+    health,
+    keys,
+    listing,
+    providers,
+    recipients,
+    statistics,
+    status,
+    steering,
+    stopping,
+    tenant_limits,
+    tenants,
+)
 from api.envelope import Envelope
 from api.parts import Parts
 from api.raw_routes import RAW_ROUTES
 from api.schema import document
 
-_ROUTERS = (status, listing, stopping, recipients, dead_letters, providers, steering, statistics, health)
+_ROUTERS = (
+    status,
+    listing,
+    stopping,
+    recipients,
+    dead_letters,
+    keys,
+    auditing,
+    tenants,
+    tenant_limits,
+    providers,
+    steering,
+    statistics,
+    health,
+)
 
 
 def create_app(parts: Parts) -> FastAPI:

@@ -27,6 +27,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "unauthenticated": Code(401, "No valid API key", "Send `Authorization: Bearer <api key>` with a key in force."),
         "bad_signature": Code(401, "Bad signature", "The webhook's signature does not hold. Nothing was written."),
         "forbidden": Code(403, "Not allowed", "The key is in force, but its role or tenant does not cover this."),
+        "tenant_suspended": Code(
+            403, "Tenant suspended", "An operator has suspended this tenant: it may read, but not send or change."
+        ),
         "not_found": Code(404, "Not found", "There is no such thing, or it is another tenant's."),
         "method_not_allowed": Code(405, "Method not allowed", "The path is right, the method is not: see `Allow`."),
         "in_progress": Code(
@@ -35,6 +38,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "not_dead": Code(
             409, "Not a dead letter any more", "The delivery was retried, discarded or delivered meanwhile."
         ),
+        "tenant_exists": Code(409, "Tenant exists", "There is a tenant of this id already."),
         "too_late": Code(409, "Too late", "All deliveries were claimed or ended before."),
         "too_large": Code(413, "Body too large", "At most 1 MiB: send a large list in parts."),
         "unsupported_media_type": Code(415, "Unsupported media type", "Bodies are JSON."),
@@ -45,6 +49,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "idempotency_key_reused": Code(
             422, "Idempotency-Key reused", "The key was used with another body within 24 hours."
         ),
+        "rate_limited": Code(429, "Too many requests", "A limit of the tenant is reached: repeat after `Retry-After`."),
         "internal": Code(
             500, "Internal error", "A fault of ours; it was logged under the request id. Repeating is safe."
         ),
@@ -61,6 +66,7 @@ _OF_STATUS = {
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
+    429: "rate_limited",
     503: "unavailable",
 }
 

@@ -16,10 +16,12 @@ from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
+from api.limiting import Limiting
 from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
 from api.webhook import Webhook
+from domain.limits import Limits, changed
 from ledger.intake import Intake
 from ledger.provider_switches import switches
 from ledger.scoped import Ledgers
@@ -29,8 +31,10 @@ from observe.exposition import serve as serve_metrics
 from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
-from settings import Settings
+from settings import Settings, SettingsError
+from throttle.limits import Limiter
 from throttle.opened import open_gates
+from throttle.redis import connect as connect_redis
 
 log = logs.get(__name__)
 
@@ -80,14 +84,35 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
 
 
 @asynccontextmanager
+async def limiting_of(parts: Parts) -> AsyncGenerator[Limiting]:
+    """What holds tenants to their limits, kept fresh inside the block. Raises SettingsError."""
+    settings = parts.settings
+    try:
+        usual = changed(Limits(), settings.limits)
+    except ValueError as error:
+        raise SettingsError(f"CLARION_LIMITS: {error}") from None
+    redis = connect_redis(settings.required("redis_url"))
+    limiting = Limiting(
+        parts.db, Limiter(redis), parts.channels, usual, settings.secret_key.get_secret_value().encode()
+    )
+    try:
+        await limiting.read()
+        async with beside(limiting.keep()):
+            yield limiting
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
 async def running_api(settings: Settings) -> AsyncIterator[str]:
     """An API that answers inside the block: its base URL."""
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
-        await stack.enter_async_context(beside(backlog.watch()))
+        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
-        notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog))
+        limiting = await stack.enter_async_context(limiting_of(parts))
+        notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog), limiting)
         door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
         server = _Server(
             uvicorn.Config(

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.access import HasParts, Operating
+from api.access import HasParts, Operating, RequestId, by
 from api.documented import problems
 from api.parts import Parts
 from api.problems import Problem
@@ -15,7 +15,7 @@ from api.standing import ProviderOut, every_provider
 from domain.channels import Channel
 from domain.operators import Operator, Switch, Word
 from ledger import provider_events, provider_switches, sweeping
-from ledger.keys import Principal
+from ledger.audit import By
 from ledger.provider_events import BREAKER, Event
 from ledger.recovery import recovered
 from observe import logs
@@ -76,37 +76,38 @@ class SteeredOut(ProviderOut):
 
 
 @router.post("/disable", operation_id="disableProvider", responses=_PROBLEMS)
-async def disable(parts: HasParts, who: Operating, name: Name, body: StopIn) -> SteeredOut:
+async def disable(parts: HasParts, who: Operating, request: RequestId, name: Name, body: StopIn) -> SteeredOut:
     """Nothing goes to it any more. What is queued for it moves on, or waits when there is no other."""
-    return await _steer(parts, who, name, Word(body.reason, Switch.DISABLED, body.weight))
+    return await _steer(parts, by(who, request), name, Word(body.reason, Switch.DISABLED, body.weight))
 
 
 @router.post("/drain", operation_id="drainProvider", responses=_PROBLEMS)
-async def drain(parts: HasParts, who: Operating, name: Name, body: StopIn) -> SteeredOut:
+async def drain(parts: HasParts, who: Operating, request: RequestId, name: Name, body: StopIn) -> SteeredOut:
     """No new messages for it. What is queued for it still goes."""
-    return await _steer(parts, who, name, Word(body.reason, Switch.DRAINING, body.weight))
+    return await _steer(parts, by(who, request), name, Word(body.reason, Switch.DRAINING, body.weight))
 
 
 @router.post("/enable", operation_id="enableProvider", responses=_PROBLEMS)
-async def enable(parts: HasParts, who: Operating, name: Name, body: EnableIn | None = None) -> SteeredOut:
+async def enable(
+    parts: HasParts, who: Operating, request: RequestId, name: Name, body: EnableIn | None = None
+) -> SteeredOut:
     """Messages go to it again. It is trusted: its breaker closes, a pause ends, and what waited for it goes."""
     said = body or EnableIn()
-    return await _steer(parts, who, name, Word(said.reason, Switch.ENABLED, said.weight))
+    return await _steer(parts, by(who, request), name, Word(said.reason, Switch.ENABLED, said.weight))
 
 
 @router.post("/weight", operation_id="weighProvider", responses=_PROBLEMS)
-async def weigh(parts: HasParts, who: Operating, name: Name, body: WeightIn) -> SteeredOut:
+async def weigh(parts: HasParts, who: Operating, request: RequestId, name: Name, body: WeightIn) -> SteeredOut:
     """Change its part of new messages, and nothing else."""
     word = Word(body.reason, weight=body.weight, by_order=body.weight is None)
-    return await _steer(parts, who, name, word)
+    return await _steer(parts, by(who, request), name, word)
 
 
-async def _steer(parts: Parts, who: Principal, name: str, word: Word) -> SteeredOut:
+async def _steer(parts: Parts, by: By, name: str, word: Word) -> SteeredOut:
     """The ledger first, which is what lasts; then the gate, which is what all processes ask."""
     channel = _channel_of(parts, name)
-    by = f"clr_{who.key_prefix}" if who.key_prefix else "dev"
     operator = (await provider_switches.say(parts.db, name, word, by)).operator
-    log.warning("provider.steered", provider=name, switch=operator.switch.value, weight=operator.weight, by=by)
+    log.warning("provider.steered", provider=name, switch=operator.switch.value, weight=operator.weight, by=by.actor)
     change = await _told(parts, name, word, operator)
     if change is not None:
         await provider_events.write(parts.db, Event(kind=BREAKER, **asdict(change)))

@@ -1,6 +1,8 @@
 """The ledger for operators' commands: opened, asked, closed, with errors as one line."""
 
 import asyncio
+import getpass
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -8,9 +10,20 @@ from cli import here
 from cli.errors import WRONG, Failure
 
 if TYPE_CHECKING:
+    from ledger.audit import By
     from ledger.database import Database
 
 _T = TypeVar("_T")
+
+
+def me() -> "By":
+    """Who runs this command, for the audit log."""
+    from ledger.audit import By
+
+    try:
+        return By(f"cli:{getpass.getuser()}")
+    except (OSError, KeyError):  # a container's user may have no name
+        return By(f"cli:{os.getuid()}")
 
 
 def asked(question: "Callable[[Database], Awaitable[_T]]") -> _T:

@@ -6,6 +6,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from cli import (
+    audit,
     dead_letters,
     demo,
     keys,
@@ -51,6 +52,7 @@ app.add_typer(recipients.app, name="recipients")
 app.command()(notifications.metrics)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
+app.command()(audit.audit)
 app.add_typer(providers.app, name="providers")
 app.add_typer(doctor.app, name="doctor")
 

@@ -20,6 +20,17 @@ def ahead(text: str) -> str:
     return _moment(text, 1)
 
 
+def span(text: str) -> timedelta:
+    """A span of time such as `90s` or `2h`. Raises typer.BadParameter."""
+    found = _SPAN.match(text.strip())
+    try:
+        if found:
+            return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        pass
+    raise typer.BadParameter(f"{text!r} is no span of time: use one such as 90s, 30m, 2h or 7d")
+
+
 def written(moment: datetime) -> str:
     """A time as the API writes it: RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -31,10 +31,11 @@ def dev() -> None:
     from observe import logs
     from settings import Settings
     from workers.embedded.dev import run_dev
+    from workers.embedded.dev_key import dev_key
 
     settings = Settings.load()
     logs.configure(settings.log_level, settings.log_format)
-    sys.exit(asyncio.run(run_dev(settings)))
+    sys.exit(asyncio.run(run_dev(settings, key_of=dev_key)))
 
 
 def api(

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from domain.operators import Operator, Switch, Word
-from ledger.database import Database
+from ledger import audit
+from ledger.audit import By
+from ledger.database import Database, execute
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,19 @@ async def switches(db: Database) -> Mapping[str, Operator]:
     return {provider: one.operator for provider, one in (await said(db)).items()}
 
 
-async def say(db: Database, provider: str, word: Word, changed_by: str) -> Said:
+async def say(db: Database, provider: str, word: Word, by: By) -> Said:
     """Keep an operator's new word, and that it was said: all that is wanted now. Raises LedgerUnavailable."""
-    (row,) = await db.run(
-        _SAY,
-        provider=provider,
-        switch=word.switch.value if word.switch else None,
-        weight=word.weight,
-        by_order=word.by_order,
-        reason=word.reason,
-        changed_by=changed_by,
-    )
+    values = {
+        "switch": word.switch.value if word.switch else None,
+        "weight": word.weight,
+        "by_order": word.by_order,
+        "reason": word.reason,
+    }
+    async with db.begin() as connection:
+        (row,) = await execute(connection, _SAY, {"provider": provider, "changed_by": by.actor, **values})
+        action = f"provider.{word.switch.value if word.switch else 'weigh'}"
+        detail = {"reason": word.reason, "switch": row.switch, "weight": row.weight}
+        await audit.record(connection, by, action, provider, detail=detail)
     return _said(row)
 
 

@@ -51,12 +51,24 @@ _READ = "SELECT"
 _MOVED = "status, reason, updated_at"
 _RETRIED = f"{_MOVED}, provider, tries, spent, due_at, give_up_at"
 _SENT = f"{_RETRIED}, attempt, key_no, doubts, possible_duplicates, claimed_by, claimed_at, sent_at, doubt_until"
+_KEY_SHOWN = "prefix, tenant_id, role, name, created_at, expires_at, revoked_at, last_used_at"
 _LOOKED_AT = "awaiting, armed, next_look_at, done_at"
 
 TABLES: Mapping[str, Table] = {
     "alembic_version": Table({OPERATE: _READ}),
-    "tenant": Table({WORKER: _READ, OPERATE: "SELECT, INSERT, UPDATE"}),
-    "api_key": Table({OPERATE: "SELECT, INSERT, UPDATE (revoked_at)"}),
+    "tenant": Table(
+        {API_READ: "SELECT (id, limits)", API_WRITE: "SELECT (id)", WORKER: _READ, OPERATE: "SELECT, INSERT, UPDATE"},
+        f"id = {_MINE}",
+    ),
+    "api_key": Table(
+        {
+            API_READ: f"SELECT ({_KEY_SHOWN})",
+            API_WRITE: f"SELECT ({_KEY_SHOWN}), INSERT, UPDATE (revoked_at, expires_at)",
+            OPERATE: "SELECT, INSERT, UPDATE (revoked_at, expires_at, last_used_at)",
+        },
+        _OWN,
+    ),
+    "audit": Table({API_READ: _READ, API_WRITE: "INSERT", OPERATE: "SELECT, INSERT"}, _OWN),
     "recipient": Table(
         {API_READ: _READ, API_WRITE: "SELECT, INSERT, UPDATE, DELETE", INTAKE: "SELECT (tenant_id, id, addresses)"},
         _OWN,

@@ -1,12 +1,14 @@
 """Tenants: whose notifications these are, and in whose name they are sent."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from domain.addresses import email_address, phone_number
-from ledger.database import Database
+from ledger import audit
+from ledger.audit import By
+from ledger.database import Database, execute
 
 DEV = "dev"  # whose a request without a key is, in `make dev`
 
@@ -29,35 +31,79 @@ class Tenant:
     reply_to: str | None = None
     sms_from: str | None = None
     created_at: datetime | None = None
+    suspended_at: datetime | None = None
+    suspended_reason: str | None = None
 
 
-_CREATE = """
+_SHOWN = "id, name, email_from, reply_to, sms_from, created_at, suspended_at, suspended_reason"
+_CREATE = f"""
 INSERT INTO tenant (id, name, email_from, reply_to, sms_from)
 VALUES (:id, :name, :email_from, :reply_to, :sms_from) ON CONFLICT DO NOTHING
-RETURNING id, name, email_from, reply_to, sms_from, created_at
+RETURNING {_SHOWN}
 """
-_LIST = "SELECT id, name, email_from, reply_to, sms_from, created_at FROM tenant ORDER BY id"
+_UPDATE = f"""
+UPDATE tenant SET name = :name, email_from = :email_from, reply_to = :reply_to, sms_from = :sms_from
+ WHERE id = :id RETURNING {_SHOWN}
+"""
+_SUSPEND = f"""
+UPDATE tenant SET suspended_at = coalesce(suspended_at, now()), suspended_reason = :reason WHERE id = :id
+RETURNING {_SHOWN}
+"""
+_RESUME = f"UPDATE tenant SET suspended_at = NULL, suspended_reason = NULL WHERE id = :id RETURNING {_SHOWN}"
+_LIST = f"SELECT {_SHOWN} FROM tenant WHERE id > :after ORDER BY id LIMIT :most"
+_GET = f"SELECT {_SHOWN} FROM tenant WHERE id = :id"
 
 
-async def create(db: Database, tenant: Tenant) -> Tenant:
+async def create(db: Database, tenant: Tenant, by: By) -> Tenant:
     """Add a tenant, as checked. Raises ValueError with one plain sentence, TenantExists."""
     wanted = checked(tenant)
-    rows = await db.run(
-        _CREATE,
-        id=wanted.id,
-        name=wanted.name,
-        email_from=wanted.email_from,
-        reply_to=wanted.reply_to,
-        sms_from=wanted.sms_from,
-    )
-    if not rows:
-        raise TenantExists(wanted.id)
-    return _tenant(rows[0])
+    async with db.begin() as connection:
+        rows = await execute(connection, _CREATE, _values(wanted))
+        if not rows:
+            raise TenantExists(wanted.id)
+        await audit.record(connection, by, "tenant.create", wanted.id, tenant=wanted.id)
+    return Tenant(*rows[0])
 
 
-async def listed(db: Database) -> list[Tenant]:
-    """All of them, by id."""
-    return [_tenant(row) for row in await db.run(_LIST)]
+async def update(db: Database, id: str, changes: Mapping[str, str | None], by: By) -> Tenant | None:
+    """Change name or senders by field, None taking a sender away; None if there is no such tenant.
+
+    Raises ValueError with one plain sentence.
+    """
+    async with db.begin() as connection:
+        rows = await execute(connection, f"{_GET} FOR NO KEY UPDATE", {"id": id})
+        if not rows:
+            return None
+        wanted = checked(replace(Tenant(*rows[0]), **changes))
+        rows = await execute(connection, _UPDATE, _values(wanted))
+        await audit.record(connection, by, "tenant.update", id, tenant=id, detail={"fields": sorted(changes)})
+    return Tenant(*rows[0])
+
+
+async def suspend(db: Database, id: str, reason: str, by: By) -> Tenant | None:
+    """Take nothing more from this tenant; what was accepted still goes out. None if there is no such tenant.
+
+    Raises ValueError with one plain sentence.
+    """
+    if not 1 <= len(reason.strip()) <= 200 or not reason.isprintable():
+        raise ValueError("A reason is one line of 1 to 200 printable characters.")
+    return await _changed(db, _SUSPEND, id, by, "tenant.suspend", reason=reason.strip())
+
+
+async def resume(db: Database, id: str, by: By) -> Tenant | None:
+    """Take from it again; None if there is no such tenant."""
+    return await _changed(db, _RESUME, id, by, "tenant.resume")
+
+
+async def listed(db: Database, *, after: str = "", most: int = 100_000) -> list[Tenant]:
+    """By id, from behind `after` on."""
+    return [Tenant(*row) for row in await db.run(_LIST, after=after, most=most)]
+
+
+async def get(db: Database, id: str) -> Tenant | None:
+    """One of them; None if there is no such tenant."""
+    rows = await db.run(_GET, id=id)
+    return Tenant(*rows[0]) if rows else None
 
 
 async def ensure_dev(db: Database) -> None:
@@ -86,5 +132,15 @@ def _sms_sender(text: str) -> str:
     return phone_number(text)
 
 
-def _tenant(row: Any) -> Tenant:
-    return Tenant(row.id, row.name, row.email_from, row.reply_to, row.sms_from, row.created_at)
+async def _changed(db: Database, statement: str, id: str, by: By, action: str, **detail: str) -> Tenant | None:
+    async with db.begin() as connection:
+        rows = await execute(connection, statement, {"id": id, **detail})
+        if not rows:
+            return None
+        await audit.record(connection, by, action, id, tenant=id, detail=detail)
+    return Tenant(*rows[0])
+
+
+def _values(tenant: Tenant) -> dict[str, str | None]:
+    senders = {"email_from": tenant.email_from, "reply_to": tenant.reply_to, "sms_from": tenant.sms_from}
+    return {"id": tenant.id, "name": tenant.name, **senders}

@@ -86,6 +86,10 @@ class Settings(Section):
         default_factory=dict,
         description='messages a second a provider may be given, as JSON: {"twilio": {"rate": 80, "burst": 100}}',
     )
+    limits: dict[str, Any] = Field(
+        default_factory=dict,
+        description='what a tenant may send if nothing else is said of it, as JSON: {"requests_per_second": 50}',
+    )
     redrive: int = Field(
         0, ge=0, description="dead letters queued again whenever their last provider's breaker closes, at most; 0: none"
     )

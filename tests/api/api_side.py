@@ -8,11 +8,18 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
 
+from api.admission import Admission
 from api.app import create_app
+from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
+from api.limiting import Limiting
+from api.notify import Notify
 from api.parts import Parts
+from api.requests import Reader
+from api.server import limiting_of
+from api.webhook import Webhook
 from ledger.intake import Intake
 from ledger.provider_switches import switches
 from ledger.scoped import Ledgers
@@ -36,6 +43,14 @@ async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     lanes = Lanes(Intake(ledgers.intake, here.channels, cap=512), runs, max_batch=512, bound=1000)
     hearing = Hearing(ledgers.receipts, runs, gates.watch)
     return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
+
+
+async def door_of(parts: Parts, backlog: Backlog | None = None, limiting: Limiting | None = None) -> Door:
+    """The whole API: the hot paths with their limits, and FastAPI behind them."""
+    limiting = limiting or await OPENED.enter_async_context(limiting_of(parts))
+    admission = Admission(parts.ledgers.intake, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
+    notify = Notify(Reader(CHANNELS, b"secret"), admission, limiting)
+    return Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from httpx2 import AsyncClient
 
 from api.parts import Parts
 from ledger import keys, tenants
+from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
 from ledger.tenants import Tenant
@@ -47,10 +48,10 @@ async def parts(db: Database, settings: Settings, temporal_namespace: str) -> Pa
 async def key_of(db: Database) -> Callable[..., object]:
     """Makes keys: `await key_of(Role.SEND)` of tenant `acme`, `await key_of(Role.OPERATOR, None)`."""
     for name in ("acme", "other"):
-        await tenants.create(db, Tenant(name, name))
+        await tenants.create(db, Tenant(name, name), By("test"))
 
     async def make(role: Role, tenant: str | None = "acme") -> str:
-        return (await keys.create(db, tenant, role))[1]
+        return (await keys.create(db, tenant, role, By("test")))[1]
 
     return make
 

@@ -16,6 +16,7 @@ from api.parts import Parts
 from api.problems import Problem
 from api.raw_routes import RAW_ROUTES
 from ledger import keys
+from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
 from ledger.tenants import ensure_dev
@@ -95,7 +96,7 @@ async def test_a_revoked_key_is_shut_out_within_two_seconds(db: Database, key_of
     auth, key = Auth(db, dev=False), await key_of(Role.READ)
     headers = {"authorization": f"Bearer {key}"}
     assert await auth.tenant(headers, None, MAY_READ) == "acme"
-    await keys.revoke(db, key.split("_")[1])
+    await keys.revoke(db, key.split("_")[1], By("test"))
     revoked = time.monotonic()
     with pytest.raises(Problem) as caught:
         while True:

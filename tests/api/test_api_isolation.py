@@ -1,5 +1,6 @@
 """Every route of the API, called by one tenant with what is another's: it is not there."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,21 +8,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from api_side import client_of
+from api_side import client_of, door_of
 from httpx2 import AsyncClient, Response
-from seeding import CHANNELS, accept, batch_of, dead, sent, submission
+from seeding import accept, batch_of, dead, sent, submission
 
-from api.admission import Admission
 from api.app import create_app
-from api.backlog import Backlog
-from api.door import Door
-from api.notify import Notify
 from api.parts import Parts
-from api.requests import Reader
-from api.webhook import Webhook
 from domain.channels import EMAIL
 from domain.submissions import Submission
-from ledger import recipients
+from ledger import keys, recipients
+from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
 from ledger.recipients import Person
@@ -38,6 +34,9 @@ BY_ID: Mapping[str, tuple[str, Any]] = {
     "DELETE /recipients/{id}": ("recipient", None),
     "POST /dead-letters/{id}/retry": ("letter", {}),
     "POST /dead-letters/{id}/discard": ("letter", None),
+    "POST /keys/{prefix}/rotate": ("key", {}),
+    "DELETE /keys/{prefix}": ("key", None),
+    "GET /tenants/{id}/limits": ("tenant", None),
 }
 
 # Routes about all that is the caller's, and how they are asked: what others have changes no answer.
@@ -52,12 +51,14 @@ ABOUT_ALL: Mapping[str, tuple[Any, ...]] = {
     ),
     "GET /dead-letters": ({}, {"channel": "email"}),
     "GET /metrics": ({},),
+    "GET /keys": ({}, {"tenant": "other"}),
+    "GET /audit": ({}, {"tenant": "other"}, {"action": "key.create"}),
     "POST /dead-letters/retry": ({}, {"dry_run": True}),
     "POST /dead-letters/discard": ({"filter": {}}, {"filter": {"channel": "email"}, "dry_run": True}),
 }
 
 # What a tenant sends or stores is its own; tests below say so of each.
-TAKES_IN = {"POST /notify", "POST /notify/batch", "PUT /recipients/{id}"}
+TAKES_IN = {"POST /notify", "POST /notify/batch", "PUT /recipients/{id}", "POST /keys"}
 
 # Nothing of a tenant is in them, or a vendor's signature stands for a key.
 OF_NOBODY = {
@@ -72,12 +73,23 @@ OF_NOBODY = {
 }
 
 # For operators, who belong to no tenant.
-OPERATORS = {f"POST /providers/{{name}}/{act}" for act in ("disable", "drain", "enable", "weight")}
+OPERATORS = {
+    *(f"POST /providers/{{name}}/{act}" for act in ("disable", "drain", "enable", "weight")),
+    "GET /tenants",
+    "POST /tenants",
+    "GET /tenants/{id}",
+    "PATCH /tenants/{id}",
+    "POST /tenants/{id}/suspend",
+    "POST /tenants/{id}/resume",
+    "PUT /tenants/{id}/limits",
+}
 
 UNKNOWN = {
     "notification": "01890a5d-ac96-774b-bcce-b302099a8057",
     "recipient": "nobody",
     "letter": "01890a5d-ac96-774b-bcce-b302099a8057.0",
+    "key": "clr_aaaaaaaaaaaa",
+    "tenant": "nobody",
 }
 
 
@@ -92,11 +104,8 @@ class Neighbours:
 @pytest_asyncio.fixture
 async def ann(db: Database, parts: Parts, key_of: Callable[..., Any]) -> AsyncIterator[AsyncClient]:
     """An administrator of tenant `acme`, at the whole door."""
-    backlog = Backlog(parts.db, CHANNELS, limit=1000)
-    notify = Notify(Reader(CHANNELS, b"secret"), Admission(parts.ledgers.intake, parts.lanes, backlog))
-    door = Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
     await sent(db, batch_of(await accept(db, submission())), EMAIL)
-    async with client_of(parts, key=await key_of(Role.ADMIN), app=door) as client:
+    async with client_of(parts, key=await key_of(Role.ADMIN), app=await door_of(parts)) as client:
         yield client
     await parts.lanes.close()
 
@@ -115,15 +124,29 @@ async def furnished(db: Database, tenant: str, *beside: Submission) -> Mapping[s
     await dead(db, buried, EMAIL)
     await sent(db, batch_of(await accept(db, submission(tenant=tenant))), EMAIL)
     await recipients.put(db, tenant, Person("bea", {"email": "bea@example.com"}))
-    letters = (f"{buried}.0", f"{buried}.1")
-    return {"notification": (str(waiting.id), str(gone.id)), "recipient": ("bea",), "letter": letters}
+    key, _ = await keys.create(db, tenant, Role.READ, By("test"))
+    return {
+        "notification": (str(waiting.id), str(gone.id)),
+        "recipient": ("bea",),
+        "letter": (f"{buried}.0", f"{buried}.1"),
+        "key": (f"clr_{key.prefix}",),
+        "tenant": (tenant,),
+    }
 
 
 async def belongings(db: Database, tenant: str) -> list[Any]:
     """All rows of a tenant that a caller could change."""
     return [
         tuple(row)
-        for table in ("notification", "delivery", "recipient", "dead_letter", "notification_end", "statistic")
+        for table in (
+            "notification",
+            "delivery",
+            "recipient",
+            "dead_letter",
+            "notification_end",
+            "statistic",
+            "api_key",
+        )
         for row in await db.run(f"SELECT * FROM {table} WHERE tenant_id = :tenant ORDER BY 1, 2", tenant=tenant)
     ]
 
@@ -137,7 +160,7 @@ def routes_of(parts: Parts) -> set[str]:
 async def call(client: AsyncClient, route: str, body: Any = None, id: str = "") -> Response:
     method, path = route.split()
     words = {"params": body} if method == "GET" else {"json": body}
-    return await client.request(method, path.replace("{id}", id), **words)
+    return await client.request(method, re.sub(r"\{(id|prefix|name)\}", id, path), **words)
 
 
 def told(answer: Response) -> tuple[int, Any]:
@@ -183,14 +206,14 @@ async def test_what_others_have_changes_no_answer(db: Database, ann: AsyncClient
         answer = await call(ann, route, body)
         assert answer.status_code == 200, (route, body, answer.text)
         assert told(answer) == told_before, (route, body)
-        named = [id for kind in ids.values() for id in kind if id in answer.text]
+        named = [id for kind in ids.values() for id in kind if f'"{id}"' in answer.text]
         assert not named, (route, body)
     assert await belongings(db, "other") == belonged
 
 
 async def test_operators_routes_are_closed_to_tenants(parts: Parts, ann: AsyncClient) -> None:
     for route in OPERATORS:
-        answer = await call(ann, route.replace("{name}", "sendgrid"), {"reason": "x"})
+        answer = await call(ann, route, {"reason": "x"}, "sendgrid" if "{name}" in route else "other")
         assert answer.status_code == 403, route
 
 
@@ -214,6 +237,14 @@ async def test_an_idempotency_key_is_the_tenants_own(
     ours = await neighbours.ann.post("/notify", json={**body, "message": "Bye"}, headers={"Idempotency-Key": "one"})
     assert (theirs.status_code, ours.status_code) == (202, 202), (theirs.text, ours.text)
     assert theirs.json()["id"] != ours.json()["id"]
+
+
+async def test_a_key_is_made_only_for_the_callers_tenant(neighbours: Neighbours, db: Database) -> None:
+    before = await belongings(db, "other")
+    made = await neighbours.ann.post("/keys", json={"role": "read"})
+    assert (made.status_code, made.json()["tenant"]) == (201, "acme")
+    assert (await neighbours.ann.post("/keys", json={"role": "read", "tenant": "other"})).status_code == 422
+    assert await belongings(db, "other") == before
 
 
 async def test_a_person_of_the_same_id_is_another(neighbours: Neighbours, db: Database) -> None:

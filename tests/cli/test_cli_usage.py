@@ -15,8 +15,8 @@ from cli import moments, output
 from cli.main import app
 
 CONTRACT = {"dev", "demo", "api", "worker", "migrate", "send", "status", "list", "tail", "dead-letters", "tenants"}
-CONTRACT |= {"keys", "recipients", "providers", "doctor", "cancel", "metrics"}
-WITH_DATA = {"demo", "send", "status", "list", "tail", "cancel", "metrics", "providers", "doctor"}
+CONTRACT |= {"keys", "recipients", "providers", "doctor", "cancel", "metrics", "audit"}
+WITH_DATA = {"audit", "demo", "send", "status", "list", "tail", "cancel", "metrics", "providers", "doctor"}
 WITHOUT_DATA = {"recipients delete", "keys revoke"}
 
 

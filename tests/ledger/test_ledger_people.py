@@ -4,21 +4,24 @@ import pytest
 from seeding import CHANNELS
 
 from ledger import keys, recipients, tenants
+from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Principal, Role
 from ledger.readiness import check
 from ledger.recipients import NotAnAddress, Person, checked
 from ledger.tenants import Tenant, TenantExists
 
+ME = By("test")
+
 
 async def test_a_tenant_is_kept_with_its_senders_in_normal_form(db: Database) -> None:
     made = await tenants.create(
-        db, Tenant("acme", "Acme", email_from="Hello@EXAMPLE.com", reply_to=None, sms_from="+1 415 555 0100")
+        db, Tenant("acme", "Acme", email_from="Hello@EXAMPLE.com", reply_to=None, sms_from="+1 415 555 0100"), ME
     )
     assert (made.email_from, made.sms_from) == ("Hello@example.com", "+14155550100")
     assert await tenants.listed(db) == [made]
     with pytest.raises(TenantExists):
-        await tenants.create(db, Tenant("acme", "Again"))
+        await tenants.create(db, Tenant("acme", "Again"), ME)
 
 
 @pytest.mark.parametrize(
@@ -52,25 +55,25 @@ async def test_the_development_tenant_can_be_ensured_twice(db: Database) -> None
 
 
 async def test_a_key_opens_until_it_is_revoked(db: Database) -> None:
-    await tenants.create(db, Tenant("acme", "Acme"))
-    key, text = await keys.create(db, "acme", Role.SEND)
+    await tenants.create(db, Tenant("acme", "Acme"), ME)
+    key, text = await keys.create(db, "acme", Role.SEND, ME)
     assert text.startswith(f"clr_{key.prefix}_") and len(key.prefix) == 12
     assert await keys.authenticate(db, text) == Principal("acme", Role.SEND, key.prefix)
     assert [k.prefix for k in await keys.listed(db, "acme")] == [key.prefix]
-    assert await keys.revoke(db, key.prefix)
-    assert not await keys.revoke(db, key.prefix)
+    assert await keys.revoke(db, key.prefix, ME)
+    assert not await keys.revoke(db, key.prefix, ME)
     assert await keys.authenticate(db, text) is None
 
 
 async def test_the_secret_is_not_in_the_ledger(db: Database) -> None:
-    _, text = await keys.create(db, None, Role.OPERATOR)
+    _, text = await keys.create(db, None, Role.OPERATOR, ME)
     secret = text.split("_", 2)[2]
     (row,) = await db.run("SELECT api_key::text AS shown, hash FROM api_key")
     assert secret not in row.shown and secret.encode() not in bytes(row.hash)
 
 
 async def test_other_texts_open_nothing(db: Database) -> None:
-    _, text = await keys.create(db, None, Role.OPERATOR)
+    _, text = await keys.create(db, None, Role.OPERATOR, ME)
     prefix, secret = text[:17], text[17:]
     for wrong in ("", "x", text + "x", text[:-1], prefix + secret[::-1], "clr_aaaaaaaaaaaa_" + secret, text + "\n"):
         assert await keys.authenticate(db, wrong) is None
@@ -79,7 +82,7 @@ async def test_other_texts_open_nothing(db: Database) -> None:
 async def test_roles_and_tenants_fit_together(db: Database) -> None:
     for tenant, role in ((None, Role.SEND), ("acme", Role.OPERATOR), ("nobody", Role.ADMIN)):
         with pytest.raises(ValueError):
-            await keys.create(db, tenant, role)
+            await keys.create(db, tenant, role, ME)
 
 
 async def test_a_person_is_put_got_changed_and_deleted(db: Database) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from settings import Settings
 from workers.embedded.errors import StackError
@@ -11,6 +11,9 @@ from workers.embedded.layout import Addresses
 from workers.embedded.output import to_terminal
 from workers.embedded.programs import Programs
 from workers.embedded.stack import Stack
+
+KeyOf = Callable[[Addresses], Awaitable[str]]
+"""Gives the API key to show for a stack that runs."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,6 +23,7 @@ async def run_dev(
     *,
     free_ports: bool = False,
     on_ready: Callable[[Stack], None] | None = None,
+    key_of: KeyOf | None = None,
     commands: Programs = Programs(),  # noqa: B008 (frozen)
 ) -> int:
     """Run until Ctrl-C (twice: at once) or until a part cannot be kept running.
@@ -30,7 +34,7 @@ async def run_dev(
     stack = Stack(settings, free_ports=free_ports, sink=to_terminal(), commands=commands)
     stop = _Stop(stack.kill)
     try:
-        await _serve(stack, on_ready)
+        await _serve(stack, on_ready, key_of)
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -43,9 +47,9 @@ async def run_dev(
     return 0
 
 
-async def _serve(stack: Stack, on_ready: Callable[[Stack], None] | None) -> None:
+async def _serve(stack: Stack, on_ready: Callable[[Stack], None] | None, key_of: KeyOf | None) -> None:
     await stack.start()
-    print_addresses(stack.addresses)
+    print_addresses(stack.addresses, await key_of(stack.addresses) if key_of else None)
     if on_ready:
         on_ready(stack)
     await stack.failure()
@@ -84,7 +88,7 @@ class _Stop:
             self._task.cancel()
 
 
-def print_addresses(addresses: Addresses) -> None:
+def print_addresses(addresses: Addresses, key: str | None) -> None:
     """Say on standard output where everything is."""
     lines = {
         "API": addresses.api,
@@ -97,6 +101,8 @@ def print_addresses(addresses: Addresses) -> None:
         "Redis": addresses.redis_url,
         "Data": str(addresses.data_dir),
     }
+    if key:
+        lines["API key"] = f"{key} (tenant dev; calls from this machine need none)"
     if sys.stdout.isatty():
         _print_table(lines)
     else:

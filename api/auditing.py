@@ -1,0 +1,72 @@
+"""`GET /audit`: administrative acts, newest first. A tenant's admins see its own."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from api.access import HasParts, KeyKeeper
+from api.documented import problems
+from api.inputs import Moment, Text
+from api.paging import ListQuery, PageOut, page_of
+from api.problems import Problem
+from api.requests import Fault
+from ledger import audit
+
+router = APIRouter(tags=["audit"], prefix="/audit")
+
+_MOST_ID = 2**63 - 1
+
+
+class ActsQuery(ListQuery):
+    """Which acts."""
+
+    tenant: Text | None = Field(default=None, description="of this tenant; only operators may ask for others")
+    action: Text | None = Field(default=None, examples=["key.revoke"])
+    since: Moment | None = Field(default=None, validation_alias="from", description="at or after")
+
+
+class ActOut(BaseModel):
+    """One act. `tenant` is null for what concerns the whole service."""
+
+    id: int
+    at: datetime
+    actor: str = Field(description="`clr_…`: a key; `cli:…`: who ran a command; `dev`: a development call")
+    action: str
+    subject: str
+    tenant: str | None
+    detail: dict[str, Any]
+    request_id: str | None
+
+
+class ActsOut(BaseModel):
+    """A page of acts."""
+
+    data: list[ActOut]
+    page: PageOut
+
+
+@router.get("", operation_id="listAudit", responses=problems(401, 403, 422, 503))
+async def list_acts(parts: HasParts, who: KeyKeeper, query: Annotated[ActsQuery, Query()]) -> ActsOut:
+    """Acts, newest first."""
+    found = await audit.listed(
+        parts.reading(who.tenant),
+        query.limit + 1,
+        tenant=who.tenant or query.tenant,
+        action=query.action,
+        since=query.since,
+        before=_before(query.cursor),
+    )
+    page, more = found[: query.limit], len(found) > query.limit
+    return ActsOut(data=[ActOut(**asdict(act)) for act in page], page=page_of(str(page[-1].id) if more else None))
+
+
+def _before(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and 0 < int(cursor[:20]) <= _MOST_ID and len(cursor) < 20):
+        fault = Fault("/query/cursor", "This is no cursor of this list.")
+        raise Problem("invalid_request", "The request is not valid.", errors=(fault,))
+    return int(cursor)
