@@ -1,24 +1,17 @@
 """Holds a tenant's requests against its limits: all at once, before anything is taken."""
 
-import asyncio
 import hmac
 import math
 import time
-from collections.abc import Mapping
-from typing import Never
 
 from api.problems import Problem
+from api.terms import Terms
 from domain.channels import Channels
 from domain.limits import Limits, PerRecipient
 from domain.submissions import Recipient, Submission
-from ledger import limits
-from ledger.database import Database, LedgerUnavailable
-from observe import logs, metrics
+from observe import metrics
 from throttle.limits import Asks, Granted, Item, Limiter, LimitsAway, bucket, daily
 
-log = logs.get(__name__)
-
-_EVERY = 1.0  # seconds between two readings of the tenants' own limits
 _REQUESTS = "requests"
 _REMEMBERED = 10_000  # tenants that are told to wait
 
@@ -26,31 +19,11 @@ _REMEMBERED = 10_000  # tenants that are told to wait
 class Limiting:
     """One per API process."""
 
-    def __init__(self, db: Database, limiter: Limiter, channels: Channels, usual: Limits, secret: bytes) -> None:
-        """`usual`: of a tenant without limits of its own. `secret` keys the addresses that are counted."""
-        self._db, self._limiter, self._usual, self._secret = db, limiter, usual, secret
+    def __init__(self, terms: Terms, limiter: Limiter, channels: Channels, secret: bytes) -> None:
+        """`secret` keys the addresses that are counted."""
+        self.of, self._limiter, self._secret = terms.of, limiter, secret
         self._fields = {channel.name: channel.address for channel in channels.values()}
-        self._own: Mapping[str, Limits] = {}
         self._shut_until: dict[str, float] = {}
-
-    def of(self, tenant: str) -> Limits:
-        """What it may send."""
-        return self._own.get(tenant, self._usual)
-
-    async def read(self) -> None:
-        """Read the tenants' own limits. Raises LedgerUnavailable: then the last ones stand."""
-        self._own = await limits.own(self._db, self._usual)
-
-    async def keep(self) -> Never:
-        """Read again and again. Run it as a task."""
-        while True:
-            try:
-                await self.read()
-            except LedgerUnavailable as error:
-                log.warning("limits.unread", error=type(error).__name__)
-            except Exception as error:  # the loop has to outlive whatever it meets
-                log.exception("limits.unread", error=type(error).__name__)
-            await asyncio.sleep(_EVERY)
 
     def look(self, tenant: str) -> None:
         """Before a body is read: raises Problem 429 while the tenant has been told to wait with any request."""

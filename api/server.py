@@ -20,6 +20,7 @@ from api.limiting import Limiting
 from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
+from api.terms import Terms
 from api.webhook import Webhook
 from domain.limits import Limits, changed
 from ledger.intake import Intake
@@ -73,34 +74,37 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
         gates = await stack.enter_async_context(opening)
         first = gates.standing.first
-        intake = Intake(ledgers.intake, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
-        lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
+        terms = Terms(ledgers.operate, usual_limits(settings))
+        weight = terms.weight if settings.fairness else None
+        intake = Intake(
+            ledgers.intake, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, weight_of=weight
+        )
+        lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
         stack.push_async_callback(lanes.close)
         hearing = Hearing(ledgers.receipts, runs, gates.watch)
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(ledgers.operate)
-        yield Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
+        yield Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
 
 
 @asynccontextmanager
 async def limiting_of(parts: Parts) -> AsyncGenerator[Limiting]:
-    """What holds tenants to their limits, kept fresh inside the block. Raises SettingsError."""
-    settings = parts.settings
+    """What holds tenants to their limits, inside the block. Raises SettingsError."""
+    redis = connect_redis(parts.settings.required("redis_url"))
+    secret = parts.settings.secret_key.get_secret_value().encode()
     try:
-        usual = changed(Limits(), settings.limits)
-    except ValueError as error:
-        raise SettingsError(f"CLARION_LIMITS: {error}") from None
-    redis = connect_redis(settings.required("redis_url"))
-    limiting = Limiting(
-        parts.db, Limiter(redis), parts.channels, usual, settings.secret_key.get_secret_value().encode()
-    )
-    try:
-        await limiting.read()
-        async with beside(limiting.keep()):
-            yield limiting
+        yield Limiting(parts.terms, Limiter(redis), parts.channels, secret)
     finally:
         await redis.aclose()
+
+
+def usual_limits(settings: Settings) -> Limits:
+    """What a tenant may send if nothing else is said of it. Raises SettingsError."""
+    try:
+        return changed(Limits(), settings.limits)
+    except ValueError as error:
+        raise SettingsError(f"CLARION_LIMITS: {error}") from None
 
 
 @asynccontextmanager
@@ -108,8 +112,9 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
     """An API that answers inside the block: its base URL."""
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
-        backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
-        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes()))
+        backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit, fair=settings.fairness)
+        await parts.terms.read()
+        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes(), parts.terms.keep()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         limiting = await stack.enter_async_context(limiting_of(parts))
         notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog), limiting)

@@ -164,7 +164,8 @@ def _policies() -> Iterator[_Policy]:
         if table.own:
             every = [role for role in EVERY_TENANT if role in table.may]
             yield _policy(name, "own", f"TO {', '.join(ONE_TENANT)} USING ({table.own})")
-            yield _policy(name, "every", f"TO {', '.join(every)} USING (true)")
+            if every:
+                yield _policy(name, "every", f"TO {', '.join(every)} USING (true)")
 
 
 def _policy(table: str, what: str, definition: str) -> _Policy:

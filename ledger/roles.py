@@ -39,7 +39,7 @@ def _of_delivery(join: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`may`: each role's privileges, as in GRANT. `own`: which rows are the named tenant's; None: all are nobody's."""
+    """`may`: the roles' privileges, as in GRANT. `own`: which rows are the named tenant's; None: no tenant sees it."""
 
     may: Mapping[LedgerRole, str] = field(default_factory=dict[LedgerRole, str])
     own: str | None = None

@@ -14,12 +14,13 @@ from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
-from api.limiting import Limiting
 from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
 from api.server import limiting_of
+from api.terms import Terms
 from api.webhook import Webhook
+from domain.limits import Limits
 from ledger.intake import Intake
 from ledger.provider_switches import switches
 from ledger.scoped import Ledgers
@@ -40,14 +41,16 @@ async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
-    lanes = Lanes(Intake(ledgers.intake, here.channels, cap=512), runs, max_batch=512, bound=1000)
+    terms = Terms(ledgers.operate, Limits())
+    intake = Intake(ledgers.intake, here.channels, cap=512, weight_of=terms.weight)
+    lanes = Lanes(intake, runs, max_batch=512, bound=1000, weight_of=terms.weight)
     hearing = Hearing(ledgers.receipts, runs, gates.watch)
-    return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
+    return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
 
 
-async def door_of(parts: Parts, backlog: Backlog | None = None, limiting: Limiting | None = None) -> Door:
+async def door_of(parts: Parts, backlog: Backlog | None = None) -> Door:
     """The whole API: the hot paths with their limits, and FastAPI behind them."""
-    limiting = limiting or await OPENED.enter_async_context(limiting_of(parts))
+    limiting = await OPENED.enter_async_context(limiting_of(parts))
     admission = Admission(parts.ledgers.intake, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
     notify = Notify(Reader(CHANNELS, b"secret"), admission, limiting)
     return Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))

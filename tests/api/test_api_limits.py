@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest_asyncio
-from api_side import OPENED, client_of, door_of
+from api_side import client_of, door_of
 from httpx2 import AsyncClient, Response
 from redis.asyncio import Redis
 
-from api.limiting import Limiting
 from api.parts import Parts
-from api.server import limiting_of
+from api.terms import Terms
 from ledger import limits
 from ledger.audit import By
 from ledger.database import Database
@@ -23,13 +22,13 @@ ME = By("test")
 class Caller:
     """Posts notifications as tenant acme."""
 
-    def __init__(self, http: AsyncClient, db: Database, limiting: Limiting) -> None:
-        self.http, self.db, self.limiting = http, db, limiting
+    def __init__(self, http: AsyncClient, db: Database, terms: Terms) -> None:
+        self.http, self.db, self.terms = http, db, terms
 
     async def limit(self, **changes: Any) -> None:
         """Acme's own limits, obeyed from now on."""
         await limits.put(self.db, "acme", changes, ME)
-        await self.limiting.read()
+        await self.terms.read()
 
     async def notify(self, key: str | None = None, **more: Any) -> Response:
         headers = {"Idempotency-Key": key} if key else {}
@@ -48,10 +47,9 @@ def body(recipients: int = 1, channels: tuple[str, ...] = ("email",), **more: An
 async def caller(db: Database, parts: Parts, key_of: Callable[..., Any], redis_url: str) -> AsyncIterator[Caller]:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
-    limiting = await OPENED.enter_async_context(limiting_of(parts))
-    door = await door_of(parts, limiting=limiting)
+    door = await door_of(parts)
     async with client_of(parts, key=await key_of(Role.SEND), app=door) as http:
-        yield Caller(http, db, limiting)
+        yield Caller(http, db, parts.terms)
     await parts.lanes.close()
 
 

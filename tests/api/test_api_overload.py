@@ -135,3 +135,18 @@ async def test_bodies_share_a_room_and_give_it_back() -> None:
             await other()
     with room.shared(receive) as one:
         await one()
+
+
+async def test_a_tenant_that_fills_the_channel_closes_it_to_itself_alone(
+    caller: Caller, db: Database, parts: Parts, key_of: Any
+) -> None:
+    assert (await caller.notify("normal", 8)).status_code == 202
+    caller.backlog._limit = 8
+    await caller.backlog.read()
+    assert (await caller.notify("normal", 1)).status_code == 202
+    await caller.backlog.read()
+    assert (await caller.notify("normal")).status_code == 503
+    async with client_of(
+        parts, key=await key_of(Role.SEND, "other"), app=await door_of(parts, caller.backlog)
+    ) as other:
+        assert (await other.post("/notify", json=body("normal"))).status_code == 202
