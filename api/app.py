@@ -18,6 +18,7 @@ from api import (
     status,
     steering,
     stopping,
+    suppressions,
     tenants,
 )
 from api.envelope import Envelope
@@ -30,6 +31,7 @@ _ROUTERS = (
     listing,
     stopping,
     recipients,
+    suppressions,
     dead_letters,
     keys,
     auditing,

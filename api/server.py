@@ -71,7 +71,8 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
         gates = await stack.enter_async_context(opening)
         first = gates.standing.first
-        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
+        secret = settings.secret_key.get_secret_value().encode()
+        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, secret=secret)
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
         stack.push_async_callback(lanes.close)
         hearing = Hearing(db, runs, gates.watch)
