@@ -63,7 +63,7 @@ async def test_people_are_listed_by_prefix_in_pages(admin: AsyncClient) -> None:
         found += [each["id"] for each in page["data"]]
         cursor = page["page"]["next"]
     assert found == ["a", "aa", "ab/c", "aé"]
-    assert (await admin.get("/recipients?cursor=%2A")).status_code == 422
+    assert (await admin.get("/recipients?cursor=_w")).status_code == 422
 
 
 async def test_an_address_is_suppressed_shown_and_lifted(

@@ -18,8 +18,8 @@ from ledger.database import Database
 from ledger.deliveries import Answered, abandon, claim, record
 from ledger.erasing import Erased, erase
 from ledger.intake import Intake
-from ledger.recipients import Person
 from ledger.receipts import hear
+from ledger.recipients import Person
 
 ADDRESSES = {"email": "zoe.quine@example.org", "phone": "+14155550177", "push_token": "zoe-token"}
 TRACES = ("quine", "4155550177", "zoe-token", "Zoe", "zoe")
@@ -57,7 +57,7 @@ async def put(db: Database, *others: str) -> Submission:
         Content("Dear Zoe" if not others else "Hello all"),
         metadata={"for": "Zoe"} if not others else {"n": 1},
         priority=submission().priority,
-    )  # noqa: E501
+    )
     await Intake(db, CHANNELS, cap=512).accept([one])
     return one
 
@@ -78,7 +78,7 @@ async def test_no_trace_is_left(db: Database) -> None:
         delivery=delivery,
         reason="no zoe.quine here",
         suppress=Reason.HARD_BOUNCE,
-    )  # noqa: E501
+    )
     await hear(db, [said])
     await put(db)
     assert await found_anywhere(db)

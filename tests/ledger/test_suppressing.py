@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from ledger_side import REFUSED, accepted_batch, all_is_true, answered, leg, let_pass, row, sent, statuses
+from ledger_side import REFUSED, accepted_batch, all_is_true, leg, let_pass, row, sent, statuses
 
 from domain.channels import EMAIL, SMS
 from domain.ids import DeliveryId, new_id
