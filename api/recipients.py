@@ -14,6 +14,7 @@ from api.documented import FaultOut, problems
 from api.errors import faults_of, pointer
 from api.inputs import Text, after_name, plain, to_cursor
 from api.paging import ListQuery, PageOut, page_of
+from api.paths import REST_ID
 from api.problems import Problem
 from api.requests import Fault
 from api.waking import wake
@@ -111,7 +112,7 @@ DryRun = Annotated[bool, Query(description="look at every entry, and store nothi
 
 
 @router.put(
-    "/{id:path}",
+    REST_ID,
     operation_id="putRecipient",
     responses={201: {"model": RecipientOut, "description": "new"}, **problems(401, 403, 413, 422, 503)},
 )
@@ -152,7 +153,7 @@ async def list_recipients(parts: HasParts, tenant: Reader, query: Annotated[Reci
     return RecipientsOut(data=[_shown(person) for person in page], page=page_of(following))
 
 
-@router.get("/{id:path}", operation_id="getRecipient", responses=problems(401, 403, 404, 422, 503))
+@router.get(REST_ID, operation_id="getRecipient", responses=problems(401, 403, 404, 422, 503))
 async def get_recipient(parts: HasParts, tenant: Reader, id: Id) -> RecipientOut:
     """One person."""
     found = await recipients.get(parts.db, tenant, id)
@@ -161,9 +162,7 @@ async def get_recipient(parts: HasParts, tenant: Reader, id: Id) -> RecipientOut
     return _shown(found)
 
 
-@router.delete(
-    "/{id:path}", operation_id="deleteRecipient", status_code=204, responses=problems(401, 403, 404, 422, 503)
-)
+@router.delete(REST_ID, operation_id="deleteRecipient", status_code=204, responses=problems(401, 403, 404, 422, 503))
 async def delete_recipient(parts: HasParts, tenant: Sender, who: SendingKey, request: RequestId, id: Id) -> None:
     """Erase a person: from the book, and from every notification. Only the counts stay; what waits is cancelled."""
     secret = parts.settings.secret_key.get_secret_value().encode()

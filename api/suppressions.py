@@ -11,6 +11,7 @@ from api.documented import problems
 from api.inputs import Name, after_hash, plain, to_cursor
 from api.paging import ListQuery, PageOut, page_of
 from api.parts import Parts
+from api.paths import REST_ADDRESS
 from api.problems import Problem
 from api.requests import Fault
 from domain.suppressions import Reason, blind, hint
@@ -73,7 +74,7 @@ async def list_suppressions(
     return SuppressionsOut(data=[_shown(each) for each in page], page=page_of(following))
 
 
-@router.get("/{channel}/{address:path}", operation_id="getSuppression", responses=problems(401, 403, 404, 422, 503))
+@router.get(REST_ADDRESS, operation_id="getSuppression", responses=problems(401, 403, 404, 422, 503))
 async def get_suppression(parts: HasParts, tenant: Reader, channel: ChannelName, address: Address) -> SuppressionOut:
     """Whether an address gets nothing more, and why."""
     _, address_hash = _named(parts, tenant, channel, address)
@@ -84,7 +85,7 @@ async def get_suppression(parts: HasParts, tenant: Reader, channel: ChannelName,
 
 
 @router.put(
-    "/{channel}/{address:path}",
+    REST_ADDRESS,
     operation_id="putSuppression",
     responses={201: {"model": SuppressionOut, "description": "new"}, **problems(401, 403, 404, 413, 422, 503)},
 )
@@ -110,7 +111,7 @@ async def put_suppression(
 
 
 @router.delete(
-    "/{channel}/{address:path}",
+    REST_ADDRESS,
     operation_id="liftSuppression",
     status_code=204,
     responses=problems(401, 403, 404, 422, 503),
