@@ -69,6 +69,9 @@ def decision(route: Any) -> frozenset[Role] | None:
 HasParts = Annotated[Parts, Depends(parts_of)]
 Sender = Annotated[str, Depends(RequireTenant(MAY_SEND))]
 Reader = Annotated[str, Depends(RequireTenant(MAY_READ))]
+SendingKey = Annotated[Principal, Depends(Require(MAY_SEND))]  # beside Sender: for the audit log
+Manager = Annotated[str, Depends(RequireTenant(MAY_MANAGE))]
+ManagingKey = Annotated[Principal, Depends(Require(MAY_MANAGE))]  # beside Manager
 LetterReader = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
 LetterKeeper = Annotated[Principal, Depends(Require(MAY_MANAGE | MAY_OPERATE))]
 Asker = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]

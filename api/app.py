@@ -18,6 +18,7 @@ from api import (
     status,
     steering,
     stopping,
+    suppressions,
     tenant_limits,
     tenants,
 )
@@ -31,6 +32,7 @@ _ROUTERS = (
     listing,
     stopping,
     recipients,
+    suppressions,
     dead_letters,
     keys,
     auditing,

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -30,6 +31,11 @@ def add_to(app: FastAPI) -> None:
     app.exception_handler(LedgerUnavailable)(_refused)
 
 
+def faults_of(error: RequestValidationError | ValidationError) -> list[Fault]:
+    """What is wrong, for people."""
+    return [Fault(pointer(each["loc"]), f"{each['msg'].removeprefix('Value error, ')}.") for each in error.errors()]
+
+
 def as_response(problem: Problem, request: Request) -> Response:
     """The problem as Starlette sends it."""
     reply = response(problem, request_id_of(request.scope), request.url.path)
@@ -41,8 +47,7 @@ async def _refused(request: Request, error: Refusal) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    faults = [Fault(_pointer(each["loc"]), f"{each['msg'].removeprefix('Value error, ')}.") for each in error.errors()]
-    return as_response(Problem("invalid_request", "The request is not valid.", errors=faults), request)
+    return as_response(Problem("invalid_request", "The request is not valid.", errors=faults_of(error)), request)
 
 
 async def _of_framework(request: Request, error: HTTPException) -> Response:
@@ -54,7 +59,7 @@ async def _of_framework(request: Request, error: HTTPException) -> Response:
     return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
 
 
-def _pointer(loc: Sequence[Any]) -> str:
+def pointer(loc: Sequence[Any]) -> str:
     """RFC 6901 into the body; a parameter is under `/query`, `/path` or `/header`."""
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in loc]
     return "".join(f"/{part}" for part in (parts[1:] if parts[:1] == ["body"] else parts))

@@ -101,8 +101,29 @@ def after_letter(cursor: str | None) -> tuple[datetime, DeliveryId] | None:
         raise _no_cursor() from None
 
 
+def after_name(cursor: str | None) -> str:
+    """The name a cursor of a list by name stands for; empty at the beginning. Raises Problem 422."""
+    try:
+        return plain(_decoded(cursor).decode()) if cursor is not None else ""
+    except ValueError:
+        raise _no_cursor() from None
+
+
+def after_hash(cursor: str | None) -> tuple[str, bytes]:
+    """The place a cursor of `GET /suppressions` stands for. Raises Problem 422."""
+    try:
+        channel, address_hash = _parts(cursor, 2) if cursor is not None else ("", "")
+        return plain(channel), bytes.fromhex(address_hash)
+    except ValueError:
+        raise _no_cursor() from None
+
+
+def _decoded(cursor: str) -> bytes:
+    return urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+
+
 def _parts(cursor: str, number: int) -> list[str]:
-    parts = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii").split("|")
+    parts = _decoded(cursor).decode("ascii").split("|")
     if len(parts) != number:
         raise ValueError("not a cursor of this list")
     return parts

@@ -77,7 +77,13 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         terms = Terms(ledgers.operate, usual_limits(settings))
         weight = terms.weight if settings.fairness else None
         intake = Intake(
-            ledgers.intake, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, weight_of=weight
+            ledgers.intake,
+            here.channels,
+            cap=settings.max_batch,
+            first=first,
+            invent=settings.dev,
+            weight_of=weight,
+            secret=settings.secret_key.get_secret_value().encode(),
         )
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
         stack.push_async_callback(lanes.close)

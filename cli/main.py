@@ -16,6 +16,7 @@ from cli import (
     recipients,
     sending,
     status,
+    suppressions,
     tailing,
     tenants,
 )
@@ -49,6 +50,7 @@ for command in (tailing.tail, notifications.cancel):
     app.command()(command)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(recipients.app, name="recipients")
+app.add_typer(suppressions.app, name="suppressions")
 app.command()(notifications.metrics)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")

@@ -40,6 +40,7 @@ class Step(StrEnum):
     RECORD = "record"
     RECEIPT = "receipt"
     SETTLE = "settle"
+    SUPPRESS = "suppress"  # its address gets nothing more, or is gone
     DIVERT = "divert"  # to a provider that may be probed
     CANCEL = "cancel"
     RETRY = "retry"
@@ -72,6 +73,7 @@ TRANSITIONS: Mapping[Step, Mapping[Status, frozenset[Status]]] = {
         S.IN_DOUBT: frozenset({S.QUEUED, S.UNCONFIRMED, S.DEAD}),
         S.UNDELIVERED: frozenset({S.QUEUED, S.DEAD}),
     },
+    Step.SUPPRESS: {S.QUEUED: frozenset({S.SUPPRESSED, S.UNCONFIRMED})},
     Step.DIVERT: {S.QUEUED: frozenset({S.QUEUED})},
     Step.CANCEL: {S.QUEUED: frozenset({S.CANCELLED, S.UNCONFIRMED})},
     Step.RETRY: {S.DEAD: frozenset({S.QUEUED})},

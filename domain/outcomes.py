@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.suppressions import Reason
+
 SHORTEST_REST, LONGEST_REST = 1.0, 3600.0  # seconds: for a vendor that asks for rest and names no time, or days
 
 
@@ -26,6 +28,7 @@ class Answer:
     message_id: str | None = None  # the vendor's own id, if it gave one
     reason: str | None = None  # a short code of the vendor or of ours; never an address or content
     retry_after: float | None = None  # seconds, with `throttled`, as the vendor said
+    suppress: Reason | None = None  # with `rejected`: the address gets nothing more
 
     @property
     def rest(self) -> float:

@@ -6,13 +6,15 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.ids import DeliveryId, SendKey
+from domain.suppressions import Reason
 
 
 class Report(StrEnum):
-    """What a report can say. Others (opened, clicked, processed) change nothing and are not kept."""
+    """What a report can say. Others (opened, clicked, processed) are not kept."""
 
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
+    OPTED_OUT = "opted_out"  # the reader complained or unsubscribed: the delivery stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +29,6 @@ class Receipt:
     delivery: DeliveryId | None = None  # without a key: the current send is meant
     message_id: str | None = None
     reason: str | None = None
+    suppress: Reason | None = None  # set: the address gets nothing more
     notification: UUID | None = None  # with `channel`: every delivery of the notification on it is meant
     channel: str | None = None

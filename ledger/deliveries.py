@@ -14,7 +14,9 @@ from domain.ids import DeliveryId, SendKey
 from domain.messages import Content, Sender
 from domain.outcomes import Answer
 from domain.priorities import Priority
+from ledger import suppressions
 from ledger.database import Database
+from ledger.suppressions import STOPPED, suppress_waiting
 from ledger.transition import transition
 
 
@@ -59,15 +61,17 @@ class Recorded:
     possible_duplicates: int
 
 
-_CLAIMABLE = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
-             AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries"""
+_CLAIMABLE = f"""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
+             AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries
+             AND NOT {STOPPED}"""
 _CLAIMED = """batch_id, seq, key_no, attempt, notification_id, address,
           extract(epoch FROM expires_at - now())::float8 AS left_s"""
+_WAITING = "d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'"
 _DUE = f"SELECT count(*) FROM delivery d WHERE {_CLAIMABLE}"  # noqa: S608 - built from constants
 
 # In doubt, and worth another attempt to end that: by a repeat under the same key, or by asking the vendor.
 DOUBTFUL = """d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'in_doubt'
-              AND d.due_at <= now() AND d.doubt_until > now()"""
+              AND d.due_at <= now() AND d.doubt_until > now() AND d.address IS NOT NULL"""
 
 # How long it may stay so: a repeat under the same key does not begin anew. When to ask or to repeat: as after a "no".
 _DOUBT = "coalesce(d.doubt_until, now() + make_interval(secs => :doubt))"
@@ -80,6 +84,7 @@ _ABANDON = transition(
     change=f"""status = 'in_doubt', doubts = doubts + 1, doubt_until = {_DOUBT}, due_at = {_LATER},
                reason = 'abandoned'""",
     returning=f"""SELECT (SELECT count(*) FROM moved) AS abandoned, ({_DUE}) AS due,
+                         (SELECT count(*) FROM delivery d WHERE {_WAITING} AND {STOPPED}) AS stopped,
                          (SELECT count(*) FROM delivery d WHERE {DOUBTFUL}) AS doubtful""",  # noqa: S608 - the same
 )
 
@@ -200,9 +205,11 @@ class Found:
 
 
 async def abandon(db: Database, leg: Leg) -> Found:
-    """Nothing can be assumed of rows another execution left in `sending`."""
+    """Nothing can be assumed of rows another execution left in `sending`; what must not be sent any more ends."""
     values = {**leg.values(), "doubt": leg.doubt, "tries": leg.channel.tries, "retry": list(leg.channel.retry)}
     rows = await db.run(_ABANDON, **values)
+    if rows[0].stopped:
+        await suppress_waiting(db, leg.batch, leg.channel.name, leg.provider)
     return Found(rows[0].abandoned, rows[0].due, rows[0].doubtful)
 
 
@@ -275,6 +282,8 @@ async def record(
         doubt=leg_of.doubt[priority],
         keep_refs=keep_refs,
     )
+    said = [(a.claim.key.delivery, a.answer.suppress) for a in answers if a.answer.suppress]
+    await suppressions.answered(db, [suppressions.Report(d.batch, d.seq, why, provider) for d, why in said])
     return [Recorded(DeliveryId(r.batch_id, r.seq), _status(r.status), r.possible_duplicates) for r in rows]
 
 

@@ -19,7 +19,9 @@ from domain.deliveries import Status
 from domain.ids import new_id
 from domain.runs import Part, Run
 from domain.submissions import Accepted, Recipient, Refused, Submission
+from domain.suppressions import blind
 from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
+from ledger.suppressions import WHY
 
 _MUCH = 64  # deliveries a tenant has in one flush
 SPLIT = 512  # deliveries: a notification with more fills several batches
@@ -82,7 +84,7 @@ SELECT k.tenant_id, k.key, k.fingerprint, k.notification_id FROM idempotency_key
   JOIN unnest(CAST(:tenants AS text[]), CAST(:keys AS text[])) AS g(tenant_id, key) USING (tenant_id, key)
 """
 
-_INSERT = """
+_INSERT = f"""
 WITH batches AS (
     INSERT INTO batch (id, lead_id, priority, tenant_id, size, start_at)
     SELECT * FROM unnest(CAST(:b_id AS uuid[]), CAST(:b_lead AS uuid[]), CAST(:b_priority AS text[]),
@@ -104,20 +106,23 @@ WITH batches AS (
         AS n(id, tenant, priority, channels, content, metadata, batches, first, size, send_at, expires_at, traceparent)
 ), deliveries AS (
     INSERT INTO delivery (batch_id, seq, notification_id, tenant_id, channel, recipient_id, address, status, provider,
-                          due_at, expires_at, give_up_at, reason)
-    SELECT batch, seq, notification, tenant, channel, recipient, address, status, provider,
-           greatest(now(), send_at), expires_at, greatest(now(), send_at) + make_interval(secs => life), reason
+                          due_at, expires_at, give_up_at, reason, address_hash)
+    SELECT d.batch, d.seq, d.notification, d.tenant, d.channel, d.recipient, d.address,
+           CASE WHEN s.at IS NULL THEN d.status ELSE 'suppressed' END, CASE WHEN s.at IS NULL THEN d.provider END,
+           greatest(now(), d.send_at), d.expires_at, greatest(now(), d.send_at) + make_interval(secs => d.life),
+           coalesce({WHY}, d.reason), d.hash
       FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:notification AS uuid[]), CAST(:tenant AS text[]),
         CAST(:channel AS text[]), CAST(:recipient AS text[]), CAST(:address AS text[]), CAST(:status AS text[]),
         CAST(:provider AS text[]), CAST(:send_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-        CAST(:life AS float8[]), CAST(:reason AS text[]))
+        CAST(:life AS float8[]), CAST(:reason AS text[]), CAST(:hash AS bytea[]))
         AS d(batch, seq, notification, tenant, channel, recipient, address, status, provider, send_at, expires_at, life,
-             reason)
+             reason, hash)
+      LEFT JOIN suppression s ON s.tenant_id = d.tenant AND s.channel = d.channel AND s.address_hash = d.hash
     RETURNING batch_id, seq, status, provider, reason
 )
 INSERT INTO delivery_event (batch_id, seq, step, new, provider, attempt, key_no, reason)
 SELECT batch_id, seq, 'accept', status, provider, 0, 0, reason FROM deliveries
-"""
+"""  # noqa: S608 - built from constants
 
 _TOMBSTONE = """
 INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 0) ON CONFLICT DO NOTHING RETURNING id
@@ -136,12 +141,15 @@ class Intake:
         first: Callable[[Channel], str] = lambda channel: channel.route[0],
         invent: bool = False,
         weight_of: Callable[[str], int] | None = None,
+        secret: bytes = b"",
     ) -> None:
         """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one.
 
         `first`: the provider that new messages of a channel are queued for now. A batch asks once for each channel.
         `weight_of` a tenant: its share where tenants take turns; None: they do not.
+        `secret`: what addresses are hashed with, so that suppressed ones are known.
         """
+        self._secret = secret
         self._db, self._channels, self._cap, self._first, self._invent = db, channels, cap, first, invent
         self._weight_of = weight_of
 
@@ -179,7 +187,7 @@ class Intake:
                 new = await self._take_keys(connection, good, verdicts)
                 batches, rows = self._batches(new)
                 if rows:
-                    await execute(connection, _INSERT, _values(batches, rows))
+                    await execute(connection, _INSERT, _values(batches, rows, self._secret))
         except LedgerUnavailable:
             # The COMMIT may have gone through: make sure, before anyone is told.
             if not batches or await self._never_will_be(UUID(batches[0].run.batch)):
@@ -352,7 +360,7 @@ def _invented(recipient: str) -> dict[str, str]:
     return {"email": f"{name}@sandbox.example", "phone": f"+1555{number:07d}", "push_token": f"sandbox-{name}"}
 
 
-def _values(batches: Sequence[Batch], rows: Sequence[_Row]) -> dict[str, Any]:
+def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> dict[str, Any]:
     """The columns of the one statement that inserts it all."""
     lead = {row.submission.id: row.batch for row in reversed(rows)}
     lead_of = {row.batch: lead[row.submission.id] for row in rows if row.submission.size > SPLIT}
@@ -399,6 +407,9 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row]) -> dict[str, Any]:
         "expires_at": [row.submission.expires_at for row in rows],
         "life": [row.life for row in rows],
         "reason": [None if row.address else "no address" for row in rows],
+        "hash": [
+            blind(secret, row.submission.tenant, row.channel, row.address) if row.address else None for row in rows
+        ],
     }
 
 

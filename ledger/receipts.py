@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.deliveries import Step
 from domain.ids import DeliveryId
 from domain.receipts import Receipt
+from ledger import suppressions
 from ledger.database import Database, execute, repeated
 from ledger.transition import transition
 
@@ -35,18 +36,19 @@ class Heard:
 # A receipt names its delivery by our key or delivery id. `matched` is decided before the insert: a row that is parked
 # stays so until `_match` ties it to a send.
 _KEEP = """
-INSERT INTO receipt (provider, event_id, report, batch_id, seq, key_no, message_id, reason, occurred_at, matched)
+INSERT INTO receipt (provider, event_id, report, batch_id, seq, key_no, message_id, reason, occurred_at, suppress,
+                     matched)
 SELECT DISTINCT ON (g.provider, g.event_id)
        g.provider, g.event_id, g.report, g.batch_id, g.seq, g.key_no, g.message_id, g.reason, g.occurred_at,
-       d.batch_id IS NOT NULL
+       g.suppress, d.batch_id IS NOT NULL
   FROM unnest(CAST(:provider AS text[]), CAST(:event_id AS text[]), CAST(:report AS text[]), CAST(:batch AS uuid[]),
               CAST(:seq AS int[]), CAST(:key_no AS int[]), CAST(:message_id AS text[]), CAST(:reason AS text[]),
-              CAST(:occurred_at AS timestamptz[]))
-       AS g(provider, event_id, report, batch_id, seq, key_no, message_id, reason, occurred_at)
+              CAST(:occurred_at AS timestamptz[]), CAST(:suppress AS text[]))
+       AS g(provider, event_id, report, batch_id, seq, key_no, message_id, reason, occurred_at, suppress)
   LEFT JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
  ORDER BY g.provider, g.event_id
 ON CONFLICT DO NOTHING
-RETURNING provider, report, batch_id, seq, key_no, message_id, reason, matched
+RETURNING provider, report, batch_id, seq, key_no, message_id, reason, suppress, matched
 """
 
 # `delivered` of any key: the person has it. Not delivered: only of the current key.
@@ -62,7 +64,8 @@ _APPLY = transition(
     SELECT batch_id, seq, bool_or(report = 'delivered') AS good, max(provider) AS provider,
            max(message_id) AS reported_id, max(why) AS why,
            array_agg(key_no) FILTER (WHERE report = 'undelivered') AS bad_keys,
-           bool_or(report = 'undelivered' AND key_no IS NULL) AS bad_any
+           bool_or(report = 'undelivered' AND key_no IS NULL) AS bad_any,
+           CASE WHEN bool_or(report = 'delivered') THEN 'delivered' ELSE max(report) END AS said
       FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:key_no AS int[]), CAST(:report AS text[]),
                   CAST(:why AS text[]), CAST(:provider AS text[]), CAST(:message_id AS text[]))
         AS r(batch_id, seq, key_no, report, why, provider, message_id)
@@ -86,7 +89,7 @@ _APPLY = transition(
 late AS (
     INSERT INTO delivery_event (batch_id, seq, step, old, new, provider, attempt, key_no, message_id, reason)
     SELECT d.batch_id, d.seq, 'receipt', d.status, d.status, g.provider, d.attempt, d.key_no, g.reported_id,
-           'no change: ' || CASE WHEN g.good THEN 'delivered' ELSE 'undelivered' END
+           'no change: ' || g.said
       FROM g JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
      WHERE NOT EXISTS (SELECT 1 FROM moved m WHERE m.batch_id = g.batch_id AND m.seq = g.seq)
 )""",
@@ -118,7 +121,7 @@ WITH found AS MATERIALIZED (
 )
 UPDATE receipt p SET matched = true, batch_id = f.batch_id, seq = f.seq, key_no = f.key_no
   FROM found f WHERE p.provider = f.provider AND p.event_id = f.event_id
-RETURNING p.provider, p.report, p.batch_id, p.seq, p.key_no, p.message_id, p.reason
+RETURNING p.provider, p.report, p.batch_id, p.seq, p.key_no, p.message_id, p.reason, p.suppress
 """
 
 _PARKED = """
@@ -226,6 +229,8 @@ async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
     done = (await execute(connection, _APPLY, values))[0]
     if done.risen:
         await execute(connection, _UNBURY, {"batch": values["batch"], "seq": values["seq"]})
+    said = [suppressions.Report(row.batch_id, row.seq, row.suppress, row.provider) for row in rows if row.suppress]
+    await suppressions.heard(connection, said)
     wake = tuple(zip(done.batches or (), done.channels or (), strict=True))
     delays = tuple(zip(done.reporters or (), done.delays or (), strict=True))
     reports = tuple((row.provider, DeliveryId(row.batch_id, row.seq)) for row in rows)
@@ -260,4 +265,5 @@ def _columns(receipts: Sequence[Receipt], named: dict[tuple[UUID, str], Delivery
         "message_id": [r.message_id for r in receipts],
         "reason": [r.reason for r in receipts],
         "occurred_at": [r.occurred_at for r in receipts],
+        "suppress": [r.suppress for r in receipts],
     }

@@ -1,7 +1,7 @@
 """The address book of a tenant: who can be reached where."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -42,7 +42,25 @@ ON CONFLICT (tenant_id, id) DO UPDATE
 RETURNING id, addresses, locale, timezone, updated_at, (xmax = 0) AS created
 """
 _GET = "SELECT id, addresses, locale, timezone, updated_at FROM recipient WHERE tenant_id = :tenant AND id = :id"
-_DELETE = "DELETE FROM recipient WHERE tenant_id = :tenant AND id = :id RETURNING id"
+
+# In the order of ids: two bulks that share people must not wait for each other in a ring.
+_PUT_ALL = """
+INSERT INTO recipient (tenant_id, id, addresses, locale, timezone)
+SELECT :tenant, g.* FROM unnest(CAST(:ids AS text[]), CAST(:addresses AS jsonb[]), CAST(:locales AS text[]),
+                                CAST(:timezones AS text[])) AS g(id, addresses, locale, timezone)
+ ORDER BY g.id
+ON CONFLICT (tenant_id, id) DO UPDATE
+   SET addresses = excluded.addresses, locale = excluded.locale, timezone = excluded.timezone, updated_at = now()
+RETURNING id, (xmax = 0) AS created
+"""
+
+# By the letters of the id, so that those with a common beginning stand together: U+10FFFF comes after all of them.
+_LIST = """
+SELECT id, addresses, locale, timezone, updated_at FROM recipient
+ WHERE tenant_id = :tenant AND id COLLATE "C" > :after AND id COLLATE "C" >= :prefix
+   AND id COLLATE "C" < CAST(:prefix AS text) || U&'\\+10FFFF'
+ ORDER BY id COLLATE "C" LIMIT :most
+"""
 
 
 def checked(person: Person, channels: Channels) -> Person:
@@ -84,9 +102,22 @@ async def get(db: Database, tenant: str, id: str) -> Person | None:
     return _person(rows[0]) if rows else None
 
 
-async def delete(db: Database, tenant: str, id: str) -> bool:
-    """Remove one entry; False if there was none. Notifications accepted before keep the address they got."""
-    return bool(await db.run(_DELETE, tenant=tenant, id=id))
+async def put_all(db: Database, tenant: str, people: Sequence[Person]) -> Mapping[str, bool]:
+    """Store checked entries, all or none, each id once. Returns for each id whether it is new."""
+    rows = await db.run(
+        _PUT_ALL,
+        tenant=tenant,
+        ids=[person.id for person in people],
+        addresses=[orjson.dumps(dict(person.addresses)).decode() for person in people],
+        locales=[person.locale for person in people],
+        timezones=[person.timezone for person in people],
+    )
+    return {row.id: row.created for row in rows}
+
+
+async def listed(db: Database, tenant: str, most: int, *, prefix: str = "", after: str = "") -> list[Person]:
+    """At most so many entries by id, behind the id `after`, of those whose id begins with `prefix`."""
+    return [_person(row) for row in await db.run(_LIST, tenant=tenant, prefix=prefix, after=after, most=most)]
 
 
 def _is_zone(name: str) -> bool:

@@ -52,6 +52,8 @@ _MOVED = "status, reason, updated_at"
 _RETRIED = f"{_MOVED}, provider, tries, spent, due_at, give_up_at"
 _SENT = f"{_RETRIED}, attempt, key_no, doubts, possible_duplicates, claimed_by, claimed_at, sent_at, doubt_until"
 _KEY_SHOWN = "prefix, tenant_id, role, name, created_at, expires_at, revoked_at, last_used_at"
+_SUPPRESSED = "reason, source, hint, at"
+_ERASED = "recipient_id, address, address_hash"
 _LOOKED_AT = "awaiting, armed, next_look_at, done_at"
 
 TABLES: Mapping[str, Table] = {
@@ -71,6 +73,16 @@ TABLES: Mapping[str, Table] = {
     "audit": Table({API_READ: _READ, API_WRITE: "INSERT", OPERATE: "SELECT, INSERT"}, _OWN),
     "recipient": Table(
         {API_READ: _READ, API_WRITE: "SELECT, INSERT, UPDATE, DELETE", INTAKE: "SELECT (tenant_id, id, addresses)"},
+        _OWN,
+    ),
+    "suppression": Table(
+        {
+            API_READ: _READ,
+            API_WRITE: "SELECT, INSERT, UPDATE (hint), DELETE",
+            INTAKE: _READ,
+            RECEIPTS: f"SELECT, INSERT, UPDATE ({_SUPPRESSED})",
+            WORKER: f"SELECT, INSERT, UPDATE ({_SUPPRESSED})",
+        },
         _OWN,
     ),
     "batch": Table(
@@ -95,7 +107,7 @@ TABLES: Mapping[str, Table] = {
     "notification": Table(
         {
             API_READ: _READ,
-            API_WRITE: "SELECT, UPDATE (send_at)",
+            API_WRITE: "SELECT, UPDATE (send_at, content, metadata)",
             INTAKE: "INSERT",
             RECEIPTS: "SELECT (id, batch_ids, first_seq, traceparent)",
             WORKER: _READ,
@@ -105,7 +117,7 @@ TABLES: Mapping[str, Table] = {
     "delivery": Table(
         {
             API_READ: _READ,
-            API_WRITE: f"SELECT, UPDATE ({_RETRIED})",
+            API_WRITE: f"SELECT, UPDATE ({_RETRIED}, {_ERASED})",
             INTAKE: "SELECT (batch_id, seq, status, provider, reason), INSERT",
             RECEIPTS: f"SELECT, UPDATE ({_MOVED}, doubts)",
             WORKER: f"SELECT, UPDATE ({_SENT})",
@@ -116,7 +128,7 @@ TABLES: Mapping[str, Table] = {
     "delivery_event": Table(
         {
             API_READ: _READ,
-            API_WRITE: "SELECT, INSERT",
+            API_WRITE: "SELECT, INSERT, UPDATE (reason, message_id)",
             INTAKE: "INSERT",
             RECEIPTS: "INSERT",
             WORKER: "SELECT, INSERT",
@@ -127,9 +139,11 @@ TABLES: Mapping[str, Table] = {
     "send_ref": Table({RECEIPTS: _READ, WORKER: "SELECT, INSERT, DELETE"}),
     "receipt": Table(
         {
+            API_WRITE: "SELECT, UPDATE (reason)",
             RECEIPTS: "SELECT, INSERT, UPDATE (matched, batch_id, seq, key_no)",
             WORKER: "SELECT, UPDATE (matched, batch_id, seq, key_no), DELETE",
-        }
+        },
+        _of_delivery("d.batch_id = receipt.batch_id AND d.seq = receipt.seq"),
     ),
     "idempotency_key": Table(
         {INTAKE: "SELECT, INSERT, UPDATE (fingerprint, notification_id, expires_at)", WORKER: "SELECT, DELETE"}
@@ -146,7 +160,7 @@ TABLES: Mapping[str, Table] = {
     "dead_letter": Table(
         {
             API_READ: _READ,
-            API_WRITE: "SELECT, DELETE",
+            API_WRITE: "SELECT, UPDATE (reason), DELETE",
             RECEIPTS: "SELECT, DELETE",
             WORKER: "SELECT, INSERT, DELETE",
             OPERATE: "SELECT, DELETE",

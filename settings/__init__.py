@@ -94,7 +94,9 @@ class Settings(Section):
     redrive: int = Field(
         0, ge=0, description="dead letters queued again whenever their last provider's breaker closes, at most; 0: none"
     )
-    secret_key: SecretStr = Field(SecretStr(""), description="keys the fingerprints kept of idempotent requests")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="keys the hashes kept of idempotent requests and addresses"
+    )
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 

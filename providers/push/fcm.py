@@ -11,8 +11,9 @@ from yarl import URL
 from domain.messages import Card, Message
 from domain.outcomes import Answer, Outcome, accepted, in_doubt
 from domain.priorities import Priority
+from domain.suppressions import Reason
 from providers.base import Provider
-from providers.errors import ErrorMap, refused, retry_after
+from providers.errors import ErrorMap, Suppressions, refused, retry_after
 from providers.http import BaseUrl, Http, Reply
 from providers.push.google import GoogleToken, service_account
 from providers.reading import code
@@ -54,6 +55,8 @@ class Fcm(Provider):
         "5xx": Outcome.IN_DOUBT,  # 502, 504: a gateway gave up on a server that may have taken it
         "3xx": Outcome.VENDOR_DOWN,  # not FCM: the URL is wrong
     }
+
+    suppressions: ClassVar[Suppressions] = {"UNREGISTERED": Reason.HARD_BOUNCE}
 
     def __init__(self) -> None:
         settings = FcmSettings.load()
@@ -114,7 +117,7 @@ def _answer(reply: Reply) -> Answer:
     if reply.status == 200:
         name = body.get("name")  # `projects/{p}/messages/{id}`
         return accepted(name) if isinstance(name, str) else in_doubt("unreadable")
-    return refused(Fcm.errors, reply.status, _code(body.get("error")), retry_after(reply.headers))
+    return refused(Fcm.errors, reply.status, _code(body.get("error")), retry_after(reply.headers), Fcm.suppressions)
 
 
 def _code(error: Any) -> str | None:

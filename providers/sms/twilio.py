@@ -19,8 +19,9 @@ from domain.ids import SendKey
 from domain.messages import Card, Content, Message, Sender, Sent
 from domain.outcomes import Answer, Outcome, accepted
 from domain.receipts import Receipt, Report
+from domain.suppressions import Reason
 from providers.base import Call, Forged, Provider
-from providers.errors import ErrorMap, refused, retry_after
+from providers.errors import ErrorMap, Suppressions, refused, retry_after
 from providers.http import BaseUrl, Http, Reply, require_ok
 from providers.reading import code, identifier, send_key
 from providers.sms.twilio_list import PAGE, matching
@@ -74,6 +75,13 @@ class Twilio(Provider):
         "503": Outcome.RETRYABLE,
         "5xx": Outcome.IN_DOUBT,  # 502, 504: a gateway gave up on a server that may have queued it
         "3xx": Outcome.VENDOR_DOWN,  # not Twilio: the URL is wrong
+    }
+
+    # The same dictionary. Not 30005 and 30006: they are also said of telephones that are switched off.
+    suppressions: ClassVar[Suppressions] = {
+        "21211": Reason.HARD_BOUNCE,  # no telephone number
+        "21610": Reason.UNSUBSCRIBE,  # the person answered STOP
+        "21614": Reason.HARD_BOUNCE,  # no mobile number
     }
 
     def __init__(self) -> None:
@@ -164,9 +172,8 @@ def _answer(reply: Reply) -> Answer:
         # The key is in the callback's URL: an answer without an id can still be matched.
         return accepted(sid if isinstance(sid, str) else None)
     number = body.get("code")
-    return refused(
-        Twilio.errors, reply.status, str(number) if isinstance(number, int) else None, retry_after(reply.headers)
-    )
+    own = str(number) if isinstance(number, int) else None
+    return refused(Twilio.errors, reply.status, own, retry_after(reply.headers), Twilio.suppressions)
 
 
 def _receipt(form: Mapping[str, str], status: str, key: SendKey) -> Receipt:
@@ -179,4 +186,5 @@ def _receipt(form: Mapping[str, str], status: str, key: SendKey) -> Receipt:
         key=key,
         message_id=sid,
         reason=None if status == "delivered" else code(status, form.get("ErrorCode")),
+        suppress=None if status == "delivered" else Twilio.suppressions.get(form.get("ErrorCode", "")),
     )

@@ -16,12 +16,14 @@ from api.app import create_app
 from api.parts import Parts
 from domain.channels import EMAIL
 from domain.submissions import Submission
-from ledger import keys, recipients
+from domain.suppressions import Reason, blind
+from ledger import keys, recipients, suppressions
 from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
 from ledger.recipients import Person
 
+SUPPRESSED = "gone@example.com"
 LATER = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 # Routes with an id in their path: whose kind of thing it is, and a body if they want one. What is another's gets the
@@ -37,6 +39,8 @@ BY_ID: Mapping[str, tuple[str, Any]] = {
     "POST /keys/{prefix}/rotate": ("key", {}),
     "DELETE /keys/{prefix}": ("key", None),
     "GET /tenants/{id}/limits": ("tenant", None),
+    "GET /suppressions/{channel}/{address}": ("suppression", None),
+    "DELETE /suppressions/{channel}/{address}": ("suppression", None),
 }
 
 # Routes about all that is the caller's, and how they are asked: what others have changes no answer.
@@ -49,6 +53,8 @@ ABOUT_ALL: Mapping[str, tuple[Any, ...]] = {
         {"recipient": "bea"},
         {"channel": "email", "from": "2001-01-01T00:00:00Z"},
     ),
+    "GET /recipients": ({}, {"prefix": "be"}),
+    "GET /suppressions": ({}, {"channel": "email"}),
     "GET /dead-letters": ({}, {"channel": "email"}),
     "GET /metrics": ({},),
     "GET /keys": ({}, {"tenant": "other"}),
@@ -58,7 +64,8 @@ ABOUT_ALL: Mapping[str, tuple[Any, ...]] = {
 }
 
 # What a tenant sends or stores is its own; tests below say so of each.
-TAKES_IN = {"POST /notify", "POST /notify/batch", "PUT /recipients/{id}", "POST /keys"}
+TAKES_IN = {"POST /notify", "POST /notify/batch", "PUT /recipients/{id}", "POST /recipients/bulk", "POST /keys"}
+TAKES_IN |= {"PUT /suppressions/{channel}/{address}"}
 
 # Nothing of a tenant is in them, or a vendor's signature stands for a key.
 OF_NOBODY = {
@@ -90,6 +97,7 @@ UNKNOWN = {
     "letter": "01890a5d-ac96-774b-bcce-b302099a8057.0",
     "key": "clr_aaaaaaaaaaaa",
     "tenant": "nobody",
+    "suppression": "nobody@example.com",
 }
 
 
@@ -125,12 +133,22 @@ async def furnished(db: Database, tenant: str, *beside: Submission) -> Mapping[s
     await sent(db, batch_of(await accept(db, submission(tenant=tenant))), EMAIL)
     await recipients.put(db, tenant, Person("bea", {"email": "bea@example.com"}))
     key, _ = await keys.create(db, tenant, Role.READ, By("test"))
+    await suppressions.put(
+        db,
+        tenant,
+        "email",
+        blind(b"", tenant, "email", SUPPRESSED),
+        shown="g***@example.com",
+        reason=Reason.MANUAL,
+        by=By("test"),
+    )
     return {
         "notification": (str(waiting.id), str(gone.id)),
         "recipient": ("bea",),
         "letter": (f"{buried}.0", f"{buried}.1"),
         "key": (f"clr_{key.prefix}",),
         "tenant": (tenant,),
+        "suppression": (SUPPRESSED,),
     }
 
 
@@ -145,6 +163,7 @@ async def belongings(db: Database, tenant: str) -> list[Any]:
             "dead_letter",
             "notification_end",
             "statistic",
+            "suppression",
             "api_key",
         )
         for row in await db.run(f"SELECT * FROM {table} WHERE tenant_id = :tenant ORDER BY 1, 2", tenant=tenant)
@@ -160,7 +179,9 @@ def routes_of(parts: Parts) -> set[str]:
 async def call(client: AsyncClient, route: str, body: Any = None, id: str = "") -> Response:
     method, path = route.split()
     words = {"params": body} if method == "GET" else {"json": body}
-    return await client.request(method, re.sub(r"\{(id|prefix|name)\}", id, path), **words)
+    return await client.request(
+        method, re.sub(r"\{(id|prefix|name|address)\}", id, path.replace("{channel}", "email")), **words
+    )
 
 
 def told(answer: Response) -> tuple[int, Any]:

@@ -90,7 +90,7 @@ class Crowd:
                 Receipt(
                     "beta" if by_id else "alpha",
                     f"event {self.any.randrange(500)}",
-                    self.any.choices(list(Report), (1, 4))[0],
+                    self.any.choices(list(Report), (1, 4, 1))[0],
                     datetime.now(UTC),
                     key=None if by_id else key,
                     message_id=str(key) if by_id else None,

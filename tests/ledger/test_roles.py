@@ -119,7 +119,7 @@ FORBIDDEN = [
     (API_READ, "SELECT make_month(now())"),
     (API_WRITE, "SELECT hash FROM api_key"),
     (API_WRITE, "UPDATE notification SET tenant_id = 'x'"),
-    (API_WRITE, "UPDATE delivery SET address = 'x'"),
+    (API_WRITE, "UPDATE delivery SET tenant_id = 'x'"),
     (API_WRITE, "DELETE FROM delivery"),
     (API_WRITE, "UPDATE statistic SET n = 0"),
     (OPERATE, "SELECT content FROM notification"),

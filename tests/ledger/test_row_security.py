@@ -18,6 +18,7 @@ from ledger import (
     audit,
     dead_letter_list,
     dead_letters,
+    erasing,
     keys,
     limits,
     listing,
@@ -123,7 +124,7 @@ WRITES: dict[str, tuple[str, Callable[[Scene], dict[str, Any]]]] = {
     ),
     "end a key": (keys._END, lambda scene: {"prefix": scene.key, "tenant": None, "overlap": 0.0}),
     "revoke a key": (keys._REVOKE, lambda scene: {"prefix": scene.key, "tenant": None}),
-    "forget a person": (unfiltered(recipients._DELETE), lambda scene: {"id": "bea"}),
+    "forget a person": (unfiltered(erasing._UNBOOK), lambda scene: {"id": "bea"}),
 }
 
 

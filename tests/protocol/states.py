@@ -16,7 +16,7 @@ class St(StrEnum):
     UNCONFIRMED = "N"
     FAILED = "F"
     DEAD = "X"
-    CANCELLED = "C"  # expired is the same, by the clock
+    CANCELLED = "C"  # expired is the same, by the clock; suppressed too, by deliver
 
 
 OPEN = frozenset({St.QUEUED, St.SENDING, St.SENT, St.IN_DOUBT, St.UNDELIVERED})

@@ -14,6 +14,7 @@ from vendor_side import MAIL, Make, OneAnswer, Sandbox, message
 from domain.messages import Content, Sender
 from domain.outcomes import Outcome
 from domain.receipts import Receipt, Report
+from domain.suppressions import Reason
 from providers.base import Forged, Malformed, Provider
 from settings import SettingsError
 
@@ -141,8 +142,28 @@ class TestEvents:
             "delivered": Report.DELIVERED,
             "bounce": Report.UNDELIVERED,
             "dropped": Report.UNDELIVERED,
+            "spamreport": Report.OPTED_OUT,
         }
         assert all(str(receipt.key) == KEY and receipt.message_id == "14c5d75ce93" for receipt in read)
+
+    @pytest.mark.parametrize(
+        ("fields", "suppress"),
+        [
+            ({"event": "bounce", "type": "bounce"}, Reason.HARD_BOUNCE),
+            ({"event": "bounce", "type": "blocked"}, None),
+            ({"event": "dropped", "reason": "Unsubscribed Address"}, Reason.UNSUBSCRIBE),
+            ({"event": "dropped", "reason": "Spam Content"}, None),
+            ({"event": "dropped", "reason": ["x"]}, None),
+            ({"event": "group_unsubscribe"}, Reason.UNSUBSCRIBE),
+            ({"event": "spamreport"}, Reason.COMPLAINT),
+            ({"event": "delivered"}, None),
+        ],
+    )
+    async def test_what_an_event_says_about_the_address(
+        self, fields: dict[str, object], suppress: Reason | None, provider: Provider, signer: SendGridSigner
+    ) -> None:
+        (receipt,) = await _read(provider, signer, [{**EVENT, **fields}])
+        assert receipt.suppress is suppress
 
     async def test_a_reason_keeps_codes_and_leaves_out_what_quotes_people(
         self, provider: Provider, signer: SendGridSigner

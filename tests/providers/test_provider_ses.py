@@ -12,6 +12,7 @@ from vendor_side import MAIL, Make, OneAnswer, message
 
 from domain.messages import Content, Sender
 from domain.receipts import Report
+from domain.suppressions import Reason
 from providers.base import Forged, Malformed, Provider, Unavailable
 
 KEY = "019a1b2c-0000-7000-8000-000000000001.4.2"
@@ -84,7 +85,9 @@ async def test_both_versions_of_the_signature_hold(
         (_event("Bounce", bounce=[MAIL]), Report.UNDELIVERED, "Bounce"),
         (_event("Reject", reject={"reason": "Bad content"}), Report.UNDELIVERED, "Reject"),
         (_event("Rendering Failure"), Report.UNDELIVERED, "Rendering Failure"),
-        (_event("Complaint"), None, None),
+        (_event("Complaint"), Report.OPTED_OUT, "Complaint"),
+        (_event("Complaint", complaint={"complaintFeedbackType": "not-spam"}), None, None),
+        (_event("Subscription", subscription={"newTopicPreferences": {"unsubscribeAll": False}}), None, None),
         (_event("DeliveryDelay"), None, None),
         (_event("Send"), None, None),
         (orjson.dumps({"eventType": ["Delivery"]}).decode(), None, None),
@@ -95,6 +98,24 @@ async def test_each_event_that_matters_and_no_other(
 ) -> None:
     read = await provider.receipts(signer.call(cert_url, Message=event))
     assert [(one.report, one.reason) for one in read] == ([(report, reason)] if report else [])
+
+
+@pytest.mark.parametrize(
+    ("event", "suppress"),
+    [
+        (_event("Bounce", bounce={"bounceType": "Permanent", "bounceSubType": "General"}), Reason.HARD_BOUNCE),
+        (_event("Bounce", bounce={"bounceType": "Transient"}), None),
+        (_event("Bounce", bounce=[MAIL]), None),
+        (_event("Complaint", complaint={"complaintFeedbackType": "abuse"}), Reason.COMPLAINT),
+        (_event("Subscription", subscription={"newTopicPreferences": {"unsubscribeAll": True}}), Reason.UNSUBSCRIBE),
+        (_event("Delivery"), None),
+    ],
+)
+async def test_what_an_event_says_about_the_address(
+    event: str, suppress: Reason | None, provider: Provider, signer: SnsSigner, cert_url: str
+) -> None:
+    (receipt,) = await provider.receipts(signer.call(cert_url, Message=event))
+    assert receipt.suppress is suppress
 
 
 async def test_feedback_of_an_identity_is_known_by_the_vendors_id(

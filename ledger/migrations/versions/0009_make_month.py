@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0007"
 
 # A table that already has rows of the month in its default partition keeps them there. The search path is pinned:
 # whoever calls it must not decide which tables are meant.
