@@ -13,7 +13,7 @@ PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
         --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo dev test check chaos bench-failover lock clean
+.PHONY: help install install-dev demo dev test check chaos fuzz bench-failover lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: install-dev ## check format, lint, types, import rules and the Dockerfile
 
 chaos: install-dev ## ten minutes of faults under load, then everything is held against everything (SECONDS=600 SEED=1 RATE=30)
 	@$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED) --rate $(RATE)
+
+fuzz: install-dev ## made-up requests to every route, and 100,000 bent webhooks: nothing may give way (SEED=1)
+	@$(BIN)/python -m bench.fuzz --seed $(SEED)
 
 bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)
 	@$(BIN)/python -m bench.failover $(CASE)

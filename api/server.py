@@ -82,15 +82,21 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
 
 
 @asynccontextmanager
-async def running_api(settings: Settings) -> AsyncIterator[str]:
-    """An API that answers inside the block: its base URL."""
+async def open_door(settings: Settings) -> AsyncGenerator[tuple[Door, Parts]]:
+    """The whole API as an ASGI application, open inside the block, and its parts. Raises SettingsError."""
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
         await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
-        door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
+        yield Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing)), parts
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[str]:
+    """An API that answers inside the block: its base URL."""
+    async with open_door(settings) as (door, parts):
         server = _Server(
             uvicorn.Config(
                 door,

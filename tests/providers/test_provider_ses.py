@@ -7,9 +7,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signing import TOPIC, SnsSigner
 from vendor_side import MAIL, Make, OneAnswer, message
 
+from bench.fuzz.signing import TOPIC, SnsSigner
 from domain.messages import Content, Sender
 from domain.receipts import Report
 from providers.base import Forged, Malformed, Provider, Unavailable
