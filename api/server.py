@@ -30,6 +30,7 @@ from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings
+from settings.tls import server_context
 from throttle.opened import open_gates
 
 log = logs.get(__name__)
@@ -63,9 +64,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         stack.push_async_callback(db.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)
-        client = await connect(
-            settings.required("temporal_address"), settings.temporal_namespace, traces.temporal_interceptors()
-        )
+        client = await connect(settings, traces.temporal_interceptors())
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
         opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
@@ -107,6 +106,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
                 server_header=False,
                 proxy_headers=False,
                 lifespan="off",
+                ssl_context_factory=(lambda *_: tls) if (tls := server_context(settings)) else None,
                 timeout_graceful_shutdown=10,
             )
         )
@@ -117,7 +117,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
             if serving.done():
                 await serving
             async with beside(parts.hearing.keep_open()):
-                yield f"http://{settings.host}:{settings.port}"
+                yield settings.listens_at
         finally:
             server.should_exit = True
             await serving

@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ledger.database import sqlalchemy_url
+from ledger.database import opener, sqlalchemy_url
 from ledger.partitions import ensure_partitions
 
 _LOCK = 7_262_011  # any number: two processes that migrate at once take turns
@@ -15,7 +15,7 @@ _LOCK = 7_262_011  # any number: two processes that migrate at once take turns
 
 async def migrate(url: str) -> str:
     """Apply what is missing, and make the partitions of this and the next months. Returns the revision now in force."""
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine(sqlalchemy_url(url), async_creator=opener(url))
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))

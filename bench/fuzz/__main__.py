@@ -51,7 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=80, help="made-up requests a route, phase and caller; 0: none")
     parser.add_argument("--phases", default=_PHASES, help="of schemathesis (default: %(default)s)")
-    parser.add_argument("--webhooks", type=int, default=110_000, help="bent webhook calls; 0: none")
+    parser.add_argument("--webhooks", type=int, default=112_000, help="bent webhook calls; 0: none")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same run")
     parser.add_argument("--out", type=Path, default="bench/out/fuzz", help="where reports go (default: %(default)s)")
     asked = parser.parse_args()

@@ -30,7 +30,7 @@ async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING
     cards = [provider.card for provider in here.providers.values()]
     opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
-    runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
+    runs = Runs(await connect(settings))
     lanes = Lanes(Intake(db, here.channels, cap=512), runs, max_batch=512, bound=1000)
     return Parts(
         db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs, gates.watch), gates
