@@ -9,6 +9,8 @@ TESTS ?= tests
 SECONDS ?= 600
 SEED ?= 1
 RATE ?= 30
+# strict: a vulnerability service that cannot be reached fails `make check`.
+AUDIT ?=
 PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --custom-compile-command 'make lock'
 
@@ -31,12 +33,13 @@ dev: install ## run everything here until Ctrl-C: API on 8000, Temporal Web UI o
 test: install-dev ## run every test, from nothing running (TESTS=tests/api for some, JOBS=1 for one at a time)
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-check: install-dev ## check format, lint, types, import rules and the Dockerfile
+check: install-dev ## check format, lint, types, import rules, the Dockerfile and dependencies (AUDIT=strict)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/pytest tests/test_import_rules.py
 	$(BIN)/hadolint Dockerfile
+	@AUDIT=$(AUDIT) $(BIN)/python -m bench.audit
 
 chaos: install-dev ## ten minutes of faults under load, then everything is held against everything (SECONDS=600 SEED=1 RATE=30)
 	@$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED) --rate $(RATE)
