@@ -41,7 +41,7 @@ class Activities:
             await abandon(self._means.db, leg)
         else:
             async with _alive():
-                held = await Sending(self._means, leg, provider, activity.is_worker_shutdown).run()
+                held = await Sending(self._means, leg, provider, activity.is_worker_shutdown, order.owner).run()
             # Else settle might leave for a vendor that wants rest what another would take, until the run's next look.
             await self._means.tally.report()
         state = await self.settle(Look(order.batch, order.channel, order.priority))

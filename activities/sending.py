@@ -5,19 +5,20 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from uuid import UUID
 
 from activities import asking
 from activities.asking import Asking, quiet
+from activities.places import Places
 from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
 from domain.outcomes import Answer, Outcome, in_doubt, released
 from domain.priorities import Priority
-from domain.runs import HOLD_MOST
+from domain.runs import HOLD_MOST, SHARED
 from ledger import deliveries, doubts
 from ledger.database import Database
 from ledger.deliveries import Answered, Claim, Leg, Letter
@@ -49,6 +50,7 @@ class Means:
     standing: Standing
     watch: Watch
     callback: str  # base URL for vendors' reports
+    places: Places = field(default_factory=Places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,14 @@ class Outlet:
 class Sending:
     """The state of one execution."""
 
-    def __init__(self, means: Means, leg: Leg, provider: Provider, stopping: Callable[[], bool]) -> None:
-        """`stopping` says that the worker shuts down: what is claimed is finished, nothing new is claimed."""
-        self._means, self._leg, self._stopping = means, leg, stopping
+    def __init__(
+        self, means: Means, leg: Leg, provider: Provider, stopping: Callable[[], bool], owner: str = SHARED
+    ) -> None:
+        """`stopping` says that the worker shuts down: what is claimed is finished, nothing new is claimed.
+
+        `owner`: whose messages these are, where tenants take turns.
+        """
+        self._means, self._leg, self._stopping, self._owner = means, leg, stopping, owner
         self._outlet = Outlet(leg, provider)
         self._in_flight = 0  # rows claimed and not yet recorded
         self._low = 0  # wake up when no more than this are in flight
@@ -180,7 +187,7 @@ class Sending:
     def _room(self) -> int:
         """Rows that may be claimed until this process has as many calls in flight as the vendor's connections."""
         most = CONNECTIONS if self._leg.priority is Priority.HIGH else CONNECTIONS * 3 // 4
-        calls = max(0, most - self._means.tally.in_flight(self._leg.provider))
+        calls = self._means.places.room(self._leg.provider, self._owner, most)
         return calls * self._outlet.provider.card.batch_size
 
     async def _claim_granted(self, admission: Admission, calls: asyncio.TaskGroup) -> None:
@@ -271,7 +278,8 @@ class Sending:
         leg = outlet.leg
         call = self._means.tally.begin(leg.provider, outlet.probe)
         try:
-            answers = await outlet.provider.send(messages, leg.channel.timeout[leg.priority])
+            with self._means.places.taken(leg.provider, self._owner):
+                answers = await outlet.provider.send(messages, leg.channel.timeout[leg.priority])
         except Exception as error:
             # A provider must not raise. It did: whether the vendor took the message, nobody knows.
             log.exception("provider.raised", provider=leg.provider, error=type(error).__name__)

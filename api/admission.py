@@ -21,13 +21,21 @@ class Admission:
         self._db, self._lanes, self._backlog = db, lanes, backlog
         self._repeats = Group[Submission, Verdict | None](self._look_up, cap=_CAP, bound=_BOUND)
 
+    async def repeated(self, submission: Submission) -> Accepted | None:
+        """The first answer again, if there was one under its key. Raises Refused, Full, LedgerUnavailable."""
+        verdict = await self._repeats.put(submission) if submission.idempotency_key else None
+        if verdict is None or isinstance(verdict, Accepted):
+            return verdict
+        raise verdict
+
     async def submit(self, submission: Submission) -> Accepted:
         """Returns once it is committed. Raises Refused, Full, LedgerUnavailable."""
         try:
             self._backlog.admit(submission)
         except Full as full:
-            verdict = await self._repeats.put(submission) if submission.idempotency_key else full
-            return _told(verdict or full)
+            if found := await self.repeated(submission):
+                return found
+            raise full from None
         accepted = await self._lanes.submit(submission)
         if not accepted.replayed:
             self._backlog.took(submission)
@@ -35,10 +43,3 @@ class Admission:
 
     async def _look_up(self, repeats: Sequence[Submission]) -> Flushed[Verdict | None]:
         return await known(self._db, repeats), None
-
-
-def _told(verdict: Verdict | Full) -> Accepted:
-    """The first answer again, or why there is none."""
-    if isinstance(verdict, Accepted):
-        return verdict
-    raise verdict

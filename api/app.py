@@ -19,6 +19,7 @@ from api import (
     status,
     steering,
     stopping,
+    tenant_limits,
     tenants,
 )
 from api.envelope import Envelope
@@ -36,6 +37,7 @@ _ROUTERS = (
     keys,
     auditing,
     tenants,
+    tenant_limits,
     providers,
     steering,
     statistics,

@@ -3,10 +3,12 @@
 import asyncio
 import math
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from domain import shares
 from domain.priorities import Priority
 from domain.submissions import Submission
 from ledger import backlog
@@ -29,26 +31,32 @@ class _Lane:
     What other API processes accept meanwhile looks like a slower pace: callers are then sent away for longer.
     """
 
-    waiting: int = 0
-    taken: int = 0
+    waiting: Counter[str | None] = field(default_factory=Counter[str | None])  # by tenant, None: shared
+    taken: Counter[str | None] = field(default_factory=Counter[str | None])
     pace: float = 0.0
 
     @property
     def depth(self) -> int:
-        return self.waiting + self.taken
+        return self.waiting.total() + self.taken.total()
 
-    def see(self, waiting: int, seconds: float) -> None:
+    def of(self, tenant: str) -> int:
+        return self.waiting[tenant] + self.taken[tenant]
+
+    def see(self, waiting: Counter[str | None], seconds: float) -> None:
         """A new reading, so many seconds after the last."""
-        self.pace += _LATEST * (max(0, self.depth - waiting) / seconds - self.pace)
-        self.waiting, self.taken = waiting, 0
+        self.pace += _LATEST * (max(0, self.depth - waiting.total()) / seconds - self.pace)
+        self.waiting, self.taken = waiting, Counter()
 
 
 class Backlog:
     """The lanes of all channels. Each channel has its own limit: one that is stuck closes the door to itself alone."""
 
-    def __init__(self, db: Database, channels: Iterable[str], *, limit: int) -> None:
-        """`limit`: deliveries a channel may have waiting, of a message's own priority and of those before it."""
-        self._db, self._limit = db, limit
+    def __init__(self, db: Database, channels: Iterable[str], *, limit: int, fair: bool = True) -> None:
+        """`limit`: deliveries a channel may have waiting, of a message's own priority and of those before it.
+
+        `fair`: beyond it a reserve is for tenants that have less than an even share waiting.
+        """
+        self._db, self._limit, self._fair = db, limit, fair
         self._lanes = {(channel, priority): _Lane() for channel in channels for priority in Priority}
         self._read_at = time.monotonic()
         metrics.LANE_BACKLOG_LIMIT.set(limit)
@@ -62,23 +70,27 @@ class Backlog:
             return
         for channel in submission.channels:
             lanes = self._before(channel, submission.priority)
-            excess = sum(lane.depth for lane in lanes) - self._limit
-            if excess > 0:
+            depth = sum(lane.depth for lane in lanes)
+            excess = depth - self._limit
+            if excess > 0 and not (self._fair and self._has_little(submission.tenant, lanes, depth)):
                 raise Full(_pause(excess, sum(lane.pace for lane in lanes)))
 
     def took(self, submission: Submission) -> None:
         """It was accepted, and waits."""
         if not _scheduled(submission):
             for channel in submission.channels:
-                self._lanes[channel, submission.priority].taken += len(submission.recipients)
+                self._lanes[channel, submission.priority].taken[submission.tenant] += len(submission.recipients)
 
     async def read(self) -> None:
         """Ask the ledger. Raises LedgerUnavailable: then the last answer stands."""
         found = await backlog.waiting(self._db)
         now = time.monotonic()
+        waiting: defaultdict[tuple[str, Priority], Counter[str | None]] = defaultdict(Counter)
+        for (channel, priority, tenant), n in found.items():
+            waiting[channel, priority][tenant] = n
         for (channel, priority), lane in self._lanes.items():
-            lane.see(found.get((channel, priority), 0), now - self._read_at)
-            metrics.LANE_BACKLOG.labels(channel, priority.value).set(lane.waiting)
+            lane.see(waiting[channel, priority], now - self._read_at)
+            metrics.LANE_BACKLOG.labels(channel, priority.value).set(lane.waiting.total())
         self._read_at = now
 
     async def watch(self) -> None:
@@ -92,6 +104,11 @@ class Backlog:
             except Exception as error:  # the watch has to outlive whatever it meets
                 log.exception("backlog.unread", error=type(error).__name__)
             await asyncio.sleep(max(_EVERY, _REST * (time.monotonic() - asked_at)))
+
+    def _has_little(self, tenant: str, lanes: Sequence[_Lane], depth: int) -> bool:
+        own = sum(lane.of(tenant) for lane in lanes)
+        others = {each for lane in lanes for each in (*lane.waiting, *lane.taken)} - {tenant}
+        return shares.room(own, depth, self._limit, len(others) + 1) > 0
 
     def _before(self, channel: str, priority: Priority) -> Sequence[_Lane]:
         return [self._lanes[channel, each] for each in Priority if each.key <= priority.key]

@@ -81,6 +81,7 @@ class Door:
 
     async def _one(self, request: Request) -> Reply:
         tenant = await self._sender(request)
+        self._notify.look(tenant, request.headers)
         return await self._notify.one(tenant, request.headers, await request.body())
 
     async def _many(self, request: Request) -> Reply:

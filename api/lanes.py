@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from domain.priorities import Priority
 from domain.submissions import Accepted, Refused, Submission
-from ledger.grouping import Flushed, Group
+from ledger.grouping import Flushed, Group, Turns
 from ledger.intake import Batch, Flush, Intake
 from observe import logs, metrics, traces
 from runs import Runs, TemporalAway
@@ -22,10 +22,13 @@ _ALONE = 32  # flushes at once with max_batch 1, where each carries a single not
 class Lanes:
     """All lanes of one API process."""
 
-    def __init__(self, intake: Intake, runs: Runs, *, max_batch: int, bound: int) -> None:
-        """`bound`: deliveries that may wait in one lane."""
+    def __init__(
+        self, intake: Intake, runs: Runs, *, max_batch: int, bound: int, weight_of: Callable[[str], int] | None = None
+    ) -> None:
+        """`bound`: deliveries that may wait in one lane. `weight_of` a tenant: they take turns; None: they do not."""
         self._intake, self._runs = intake, runs
         flushes = _ALONE if max_batch == 1 else 1
+        turns = Turns[Submission](lambda submission: submission.tenant, weight_of) if weight_of else None
         self._lanes = {
             priority: Group[Submission, Accepted | Refused](
                 lambda group, lane=priority: self._flush(lane, group),
@@ -33,6 +36,7 @@ class Lanes:
                 bound=bound,
                 pace=pace,
                 flushes=flushes,
+                turns=turns,
             )
             for priority, pace in _PACE.items()
         }

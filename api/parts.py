@@ -7,6 +7,7 @@ from api.auth import Auth
 from api.hearing import Hearing
 from api.lanes import Lanes
 from api.probes import Probes
+from api.terms import Terms
 from domain.channels import Channels
 from ledger.database import Database
 from providers.base import Provider
@@ -25,6 +26,7 @@ class Parts:
     providers: Mapping[str, Provider]
     left_out: Mapping[str, str]  # providers that are not set up, and what is missing
     settings: Settings
+    terms: Terms
     lanes: Lanes
     hearing: Hearing
     gates: Gates

@@ -49,6 +49,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "idempotency_key_reused": Code(
             422, "Idempotency-Key reused", "The key was used with another body within 24 hours."
         ),
+        "rate_limited": Code(429, "Too many requests", "A limit of the tenant is reached: repeat after `Retry-After`."),
         "internal": Code(
             500, "Internal error", "A fault of ours; it was logged under the request id. Repeating is safe."
         ),
@@ -65,6 +66,7 @@ _OF_STATUS = {
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
+    429: "rate_limited",
     503: "unavailable",
 }
 

@@ -31,6 +31,7 @@ class ItemOut(BaseModel):
     code: str | None = None
     title: str | None = None
     detail: str | None = None
+    retry_after: int | None = Field(None, description="seconds, where repeating makes sense")
 
 
 class BatchOut(BaseModel):
@@ -100,7 +101,10 @@ RAW_ROUTES = (
         "notifications",
         MAY_SEND,
         _of(NotifyIn),
-        {"202": _json("accepted: it is in the ledger", AcceptedOut), **problems(401, 403, 409, 413, 422, 503)},
+        {
+            "202": _json("accepted: it is in the ledger", AcceptedOut),
+            **problems(401, 403, 409, 413, 415, 422, 429, 503),
+        },
         (_IDEMPOTENCY,),
     ),
     RawRoute(
@@ -111,7 +115,7 @@ RAW_ROUTES = (
         "notifications",
         MAY_SEND,
         {"type": "array", "items": _of(ItemIn), "minItems": 1, "maxItems": MOST_ITEMS},
-        {"207": _json("a result for each, in order", BatchOut), **problems(401, 403, 413, 422, 503)},
+        {"207": _json("a result for each, in order", BatchOut), **problems(401, 403, 413, 415, 422, 429, 503)},
     ),
     RawRoute(
         "POST",

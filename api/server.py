@@ -16,10 +16,13 @@ from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
+from api.limiting import Limiting
 from api.notify import Notify
 from api.parts import Parts
 from api.requests import Reader
+from api.terms import Terms
 from api.webhook import Webhook
+from domain.limits import Limits, changed
 from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
@@ -29,9 +32,11 @@ from observe.exposition import serve as serve_metrics
 from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
-from settings import Settings
+from settings import Settings, SettingsError
 from settings.tls import server_context
+from throttle.limits import Limiter
 from throttle.opened import open_gates
+from throttle.redis import connect as connect_redis
 
 log = logs.get(__name__)
 
@@ -70,14 +75,35 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
         gates = await stack.enter_async_context(opening)
         first = gates.standing.first
-        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev)
-        lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound)
+        terms = Terms(db, usual_limits(settings))
+        weight = terms.weight if settings.fairness else None
+        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, weight_of=weight)
+        lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
         stack.push_async_callback(lanes.close)
         hearing = Hearing(db, runs, gates.watch)
         stack.push_async_callback(hearing.close)
         if settings.dev:
             await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, lanes, hearing, gates)
+        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
+
+
+@asynccontextmanager
+async def limiting_of(parts: Parts) -> AsyncGenerator[Limiting]:
+    """What holds tenants to their limits, inside the block. Raises SettingsError."""
+    redis = connect_redis(parts.settings.required("redis_url"))
+    secret = parts.settings.secret_key.get_secret_value().encode()
+    try:
+        yield Limiting(parts.terms, Limiter(redis), parts.channels, secret)
+    finally:
+        await redis.aclose()
+
+
+def usual_limits(settings: Settings) -> Limits:
+    """What a tenant may send if nothing else is said of it. Raises SettingsError."""
+    try:
+        return changed(Limits(), settings.limits)
+    except ValueError as error:
+        raise SettingsError(f"CLARION_LIMITS: {error}") from None
 
 
 @asynccontextmanager
@@ -85,10 +111,12 @@ async def open_door(settings: Settings) -> AsyncGenerator[tuple[Door, Parts]]:
     """The whole API as an ASGI application, open inside the block, and its parts. Raises SettingsError."""
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
-        backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit)
-        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes()))
+        backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit, fair=settings.fairness)
+        await parts.terms.read()
+        await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes(), parts.terms.keep()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
-        notify = Notify(reader, Admission(parts.db, parts.lanes, backlog))
+        limiting = await stack.enter_async_context(limiting_of(parts))
+        notify = Notify(reader, Admission(parts.db, parts.lanes, backlog), limiting)
         yield Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing)), parts
 
 

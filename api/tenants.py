@@ -96,7 +96,7 @@ async def create_tenant(parts: HasParts, who: Operating, request: RequestId, bod
 @router.get("/{id}", operation_id="getTenant", responses=problems(401, 403, 404, 503))
 async def get_tenant(parts: HasParts, who: Operating, id: Id) -> TenantOut:
     """One tenant."""
-    return _there(await tenants.get(parts.db, _sane(id)))
+    return _there(await tenants.get(parts.db, sane(id)))
 
 
 @router.patch("/{id}", operation_id="updateTenant", responses=problems(401, 403, 404, 413, 422, 503))
@@ -104,7 +104,7 @@ async def update_tenant(parts: HasParts, who: Operating, request: RequestId, id:
     """Change its name or senders."""
     try:
         changes = body.model_dump(exclude_unset=True)
-        return _there(await tenants.update(parts.db, _sane(id), changes, by(who, request)))
+        return _there(await tenants.update(parts.db, sane(id), changes, by(who, request)))
     except ValueError as error:
         raise _wrong(error) from None
 
@@ -113,7 +113,7 @@ async def update_tenant(parts: HasParts, who: Operating, request: RequestId, id:
 async def suspend_tenant(parts: HasParts, who: Operating, request: RequestId, id: Id, body: SuspendIn) -> TenantOut:
     """Take nothing more from it, within two seconds. It may still read, and what was accepted still goes out."""
     try:
-        return _there(await tenants.suspend(parts.db, _sane(id), body.reason, by(who, request)))
+        return _there(await tenants.suspend(parts.db, sane(id), body.reason, by(who, request)))
     except ValueError as error:
         raise _wrong(error) from None
 
@@ -121,18 +121,19 @@ async def suspend_tenant(parts: HasParts, who: Operating, request: RequestId, id
 @router.post("/{id}/resume", operation_id="resumeTenant", responses=problems(401, 403, 404, 503))
 async def resume_tenant(parts: HasParts, who: Operating, request: RequestId, id: Id) -> TenantOut:
     """Take from it again."""
-    return _there(await tenants.resume(parts.db, _sane(id), by(who, request)))
+    return _there(await tenants.resume(parts.db, sane(id), by(who, request)))
 
 
-def _sane(id: str) -> str:
+def sane(id: str) -> str:
+    """Raises Problem 404: what no tenant can be called names none."""
     if not (id.isascii() and id.isprintable()):
-        raise _none()
+        raise no_tenant()
     return id
 
 
 def _there(tenant: Tenant | None) -> TenantOut:
     if tenant is None:
-        raise _none()
+        raise no_tenant()
     return _shown(tenant)
 
 
@@ -140,7 +141,8 @@ def _shown(tenant: Tenant) -> TenantOut:
     return TenantOut(**asdict(tenant))
 
 
-def _none() -> Problem:
+def no_tenant() -> Problem:
+    """What is said of a tenant that is not there."""
     return Problem("not_found", "There is no such tenant.")
 
 

@@ -8,11 +8,14 @@ import typer
 from cli import moments, options, output
 from cli.errors import Failure
 from cli.ledger import asked, me
+from cli.limits import limits
 
 if TYPE_CHECKING:
     from ledger.tenants import Tenant
 
 app = typer.Typer(help="Tenants: whose notifications these are. Asks the database itself.")
+
+app.command()(limits)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")]
 _NONE = "there is no such tenant: `clarion tenants list` shows all."

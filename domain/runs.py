@@ -13,6 +13,8 @@ DISCARD = "discard_dead"
 SWEEP = "sweep"
 TIDY = "tidy"
 
+SHARED = "shared"  # the owner of a batch that several tenants share
+
 PARKED_FOR = (
     24 * 3600.0
 )  # seconds a run waits with nothing but dead letters; after that they stay retryable in the ledger
@@ -50,6 +52,8 @@ class Run:
     priority: Priority
     parts: list[Part]
     tenant: str | None = None  # when all of it is of one tenant
+    owner: str = SHARED  # whose it is where tenants take turns,
+    weight: int = 1  # and its share there
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Delivery:
     channel: str
     provider: str
     priority: Priority
+    owner: str = SHARED  # whose it is, where tenants take turns
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ from domain.priorities import Priority
 from ledger.database import Database
 from ledger.sweeping import AGAIN
 
-Backlog = Mapping[tuple[str, Priority], int]  # deliveries, by channel and priority
+# Deliveries by channel, priority and tenant; None: of batches that several share.
+Backlog = Mapping[tuple[str, Priority, str | None], int]
 
 # The first look leaves a tally. What the sweep has put off counts, and what is scheduled once it is about to start.
 _WAITING = """
-SELECT channel, priority, sum(size)::bigint AS n FROM batch_channel
- WHERE done_at IS NULL AND tally = '{}' AND next_look_at <= now() + make_interval(secs => :soon)
- GROUP BY channel, priority
+SELECT c.channel, c.priority, b.tenant_id, sum(c.size)::bigint AS n
+  FROM batch_channel c JOIN batch b ON b.id = c.batch_id
+ WHERE c.done_at IS NULL AND c.tally = '{}' AND c.next_look_at <= now() + make_interval(secs => :soon)
+ GROUP BY c.channel, c.priority, b.tenant_id
 """
 
 
@@ -23,4 +25,4 @@ async def waiting(db: Database) -> Backlog:
     provider or a receipt does not count: that is no sign of too few workers.
     """
     rows = await db.run(_WAITING, soon=AGAIN)
-    return {(row.channel, Priority(row.priority)): row.n for row in rows}
+    return {(row.channel, Priority(row.priority), row.tenant_id): row.n for row in rows}

@@ -1,11 +1,13 @@
 """Group commit: what arrives while one commit is under way goes into the next, all together."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from domain import shares
+from domain.turns import Waiting
 from observe import logs
 
 log = logs.get(__name__)
@@ -23,6 +25,14 @@ class Full(Exception):
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__("too much is waiting")
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Turns(Generic[In]):
+    """Whose an item is, and how many times the usual share that owner gets."""
+
+    owner: Callable[[In], str]
+    weight: Callable[[str], int] = lambda owner: 1
 
 
 @dataclass(slots=True)
@@ -43,29 +53,34 @@ class Group(Generic[In, Out]):
         bound: int,
         pace: float = 0.0,
         flushes: int = 1,
+        turns: Turns[In] | None = None,
     ) -> None:
         """`cap`: weight of one flush (a single heavier item goes alone). `bound`: weight that may wait, then Full.
 
         `pace`: seconds to let the next items gather after a flush under load; shrinks to 0 when idle.
-        `flushes`: how many may be under way at once.
+        `flushes`: how many may be under way at once. `turns`: owners take turns; else first come, first served.
         """
         self._flush, self._cap, self._bound, self._pace, self._flushes = flush, cap, bound, pace, flushes
-        self._queue: deque[_Waiting[In, Out]] = deque()
-        self._weight = 0
+        self._waiting: Waiting[_Waiting[In, Out]] = Waiting(lambda each: each.weight)
+        self._turns = turns
+        self._served: set[str] = set()  # whose items the last flush took
+        self._newcomer = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def depth(self) -> int:
         """Weight of what waits."""
-        return self._weight
+        return self._waiting.weight
 
     async def put(self, item: In, weight: int = 1) -> Out:
         """The result for this item, once its flush is committed. Raises Full, and what the flush raises."""
-        if self._weight and self._weight + weight > self._bound:
+        owner = self._turns.owner(item) if self._turns else ""
+        if self._waiting.weight and not self._fits(owner, weight):
             raise Full
         waiting = _Waiting[In, Out](item, weight, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        self._weight += weight
+        self._waiting.put(owner, self._turns.weight(owner) if self._turns else 1, waiting)
+        if self._turns and owner not in self._served:
+            self._newcomer.set()
         if len(self._tasks) < self._flushes:
             self._tasks.add(asyncio.create_task(self._drain()))
         return await waiting.answer
@@ -75,16 +90,31 @@ class Group(Generic[In, Out]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _fits(self, owner: str, weight: int) -> bool:
+        own, owners = self._waiting.of(owner), self._waiting.owners + (self._waiting.of(owner) == 0)
+        return weight <= shares.room(own, self._waiting.weight, self._bound, owners if self._turns else 1)
+
     async def _drain(self) -> None:
-        while self._queue:
-            group = self._take()
+        while self._waiting.weight:
+            group = self._waiting.take(self._cap)
+            self._served = {self._turns.owner(each.item) for each in group} if self._turns else set()
+            self._newcomer.clear()
             follow_up = await self._answer(group)
             if follow_up is not None:
                 await self._follow(follow_up)
             # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
-            await asyncio.sleep(self._pace * min(1.0, (len(group) - 1) / 16))
+            await self._pause(self._pace * min(1.0, (len(group) - 1) / 16))
         # At once, not by a callback a moment later: an item put in that moment would wait for a task that has ended.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _pause(self, seconds: float) -> None:
+        """Let items gather; one whose owner had none in the last flush does not wait for the crowd."""
+        if not self._turns or not seconds:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._newcomer.wait()
 
     async def _follow(self, follow_up: Awaitable[None]) -> None:
         """Everyone has been answered: a fault here must not keep those that wait from their own flush."""
@@ -92,15 +122,6 @@ class Group(Generic[In, Out]):
             await follow_up
         except Exception as error:
             log.exception("group.follow_up_failed", error=type(error).__name__)
-
-    def _take(self) -> list[_Waiting[In, Out]]:
-        group = [self._queue.popleft()]
-        weight = group[0].weight
-        while self._queue and weight + self._queue[0].weight <= self._cap:
-            weight += self._queue[0].weight
-            group.append(self._queue.popleft())
-        self._weight -= weight
-        return group
 
     async def _answer(self, group: Sequence[_Waiting[In, Out]]) -> Awaitable[None] | None:
         try:

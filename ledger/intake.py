@@ -3,6 +3,7 @@
 import asyncio
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from domain.runs import Part, Run
 from domain.submissions import Accepted, Recipient, Refused, Submission
 from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
 
+_MUCH = 64  # deliveries a tenant has in one flush
 SPLIT = 512  # deliveries: a notification with more fills several batches
 KEY_LIFE = timedelta(hours=24)  # of an idempotency key
 _RESOLVE_FOR = 30.0  # seconds to find out what became of a COMMIT whose connection broke
@@ -133,12 +135,15 @@ class Intake:
         cap: int,
         first: Callable[[Channel], str] = lambda channel: channel.route[0],
         invent: bool = False,
+        weight_of: Callable[[str], int] | None = None,
     ) -> None:
         """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one.
 
         `first`: the provider that new messages of a channel are queued for now. A batch asks once for each channel.
+        `weight_of` a tenant: its share where tenants take turns; None: they do not.
         """
         self._db, self._channels, self._cap, self._first, self._invent = db, channels, cap, first, invent
+        self._weight_of = weight_of
 
     async def accept(self, submissions: Sequence[Submission]) -> Flush:
         """Commit a group. One bad submission never hurts its neighbours: a group that fails on data is halved.
@@ -251,7 +256,7 @@ class Intake:
     def _batches(self, submissions: Sequence[Submission]) -> tuple[list[Batch], list[_Row]]:
         batches: list[Batch] = []
         rows: list[_Row] = []
-        for group in _groups(submissions, self._cap):
+        for group in _groups(submissions, self._cap, fair=self._weight_of is not None):
             providers = {name: self._first(self._channels[name]) for s in group for name in s.channels}
             group_rows = [row for s in group for row in self._rows(s, providers)]
             lead = new_id()
@@ -260,8 +265,24 @@ class Intake:
                 batch = lead if start == 0 else new_id()
                 placed = [_place(row, batch, seq) for seq, row in enumerate(part)]
                 rows += placed
-                batches.append(_batch(batch, placed, providers))
+                batches.append(self._batch(batch, placed, providers))
         return batches, rows
+
+    def _batch(self, batch: UUID, rows: Sequence[_Row], providers: Mapping[str, str]) -> Batch:
+        sizes: dict[str, int] = {}
+        for row in rows:
+            sizes[row.channel] = sizes.get(row.channel, 0) + 1
+        first = rows[0].submission
+        tenant = first.tenant if len({row.submission.tenant for row in rows}) == 1 else None
+        run = Run(
+            batch=str(batch),
+            priority=first.priority,
+            parts=[Part(name, size, providers[name]) for name, size in sizes.items()],
+            tenant=tenant,
+        )
+        if tenant and self._weight_of:
+            run = replace(run, owner=tenant, weight=self._weight_of(tenant))
+        return Batch(run, first.send_at)
 
     def _rows(self, submission: Submission, providers: Mapping[str, str]) -> Iterable[_Row]:
         for name in submission.channels:
@@ -271,27 +292,19 @@ class Intake:
                 yield _Row(submission.id, 0, submission, recipient, name, address, providers[name], channel.life)
 
 
-def _batch(batch: UUID, rows: Sequence[_Row], providers: Mapping[str, str]) -> Batch:
-    sizes: dict[str, int] = {}
-    for row in rows:
-        sizes[row.channel] = sizes.get(row.channel, 0) + 1
-    tenants = {row.submission.tenant for row in rows}
-    first = rows[0].submission
-    run = Run(
-        batch=str(batch),
-        priority=first.priority,
-        parts=[Part(name, size, providers[name]) for name, size in sizes.items()],
-        tenant=first.tenant if len(tenants) == 1 else None,
-    )
-    return Batch(run, first.send_at)
+def _groups(submissions: Sequence[Submission], cap: int, *, fair: bool) -> Iterable[list[Submission]]:
+    """What shares a batch: the same start time, and at most `cap` deliveries unless one alone has more.
 
-
-def _groups(submissions: Sequence[Submission], cap: int) -> Iterable[list[Submission]]:
-    """What shares a batch: the same start time, and at most `cap` deliveries unless one alone has more."""
-    by_start: dict[datetime | None, list[Submission]] = {}
+    Who has much gets batches of their own, which take turns with those of the others; the rest share.
+    """
+    size_of = Counter[str]()
     for submission in submissions:
-        by_start.setdefault(submission.send_at, []).append(submission)
-    for alike in by_start.values():
+        size_of[submission.tenant] += submission.size
+    apart: dict[tuple[datetime | None, str | None], list[Submission]] = {}
+    for submission in submissions:
+        own = submission.tenant if fair and size_of[submission.tenant] >= _MUCH else None
+        apart.setdefault((submission.send_at, own), []).append(submission)
+    for alike in apart.values():
         group: list[Submission] = []
         for submission in alike:
             if group and sum(s.size for s in group) + submission.size > cap:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.priorities import Priority
-from domain.runs import Part, Run
+from domain.runs import SHARED, Part, Run
 from ledger.database import Database
 
 AGAIN = 30.0  # seconds until a run the sweep has called is called again
@@ -105,4 +105,4 @@ async def _runs(db: Database, batches: Sequence[UUID]) -> list[tuple[Run, dateti
 def _run(rows: Sequence[Any]) -> Run:
     first = rows[0]
     parts = [Part(row.channel, row.size) for row in rows]
-    return Run(str(first.id), Priority(first.priority), parts, first.tenant_id)
+    return Run(str(first.id), Priority(first.priority), parts, first.tenant_id, first.tenant_id or SHARED)

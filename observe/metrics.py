@@ -17,6 +17,7 @@ _SIZE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # Counters. In the exposition each name ends in `_total`.
 ACCEPTED = Counter("clarion_accepted", "Notifications answered with 202", ["priority"])
 REFUSED = Counter("clarion_refused", "Requests refused, by the code of the problem", ["reason"])
+LIMITED = Counter("clarion_limited", "Requests and items that a tenant's limit refused", ["limit"])
 CLAIMS = Counter("clarion_claims", "Deliveries claimed for one vendor call each", ["channel", "provider"])
 SENDS = Counter("clarion_sends", "Answers of vendors, one a delivery", ["channel", "provider", "outcome"])
 RECEIPTS = Counter(
@@ -64,6 +65,7 @@ LANE_BACKLOG = Gauge(
     ["channel", "priority"],
 )
 LANE_BACKLOG_LIMIT = Gauge("clarion_lane_backlog_limit", "What a channel may have waiting before the door refuses")
+LIMITS_ALONE = Gauge("clarion_limits_alone", "1: without Redis, this process grants its own share of every limit")
 SWEPT_AT = Gauge("clarion_sweep_timestamp_seconds", "Unix time of this process's last finished sweep")
 
 # How this process last saw the providers.

@@ -118,7 +118,7 @@ class Runs:
                 search_attributes=TypedSearchAttributes(attributes),
                 memo={"deliveries": {part.channel: part.size for part in run.parts}},
                 static_summary=_summary(run),
-                priority=TemporalPriority(priority_key=run.priority.key, fairness_key=run.tenant or "shared"),
+                priority=_turn(run),
                 task_timeout=timedelta(seconds=10),
             )
 
@@ -137,6 +137,11 @@ class Runs:
             except TemporalAway as error:
                 if str(error) != RPCStatusCode.NOT_FOUND.name:
                     log.warning("runs.signal_lost", batch=str(batch), signal=name, error=str(error))
+
+
+def _turn(run: Run) -> TemporalPriority:
+    """Where its tasks stand in their queues; its activities inherit it."""
+    return TemporalPriority(priority_key=run.priority.key, fairness_key=run.owner, fairness_weight=float(run.weight))
 
 
 def _summary(run: Run) -> str:

@@ -95,6 +95,11 @@ class Settings(Section):
         default_factory=dict,
         description='messages a second a provider may be given, as JSON: {"twilio": {"rate": 80, "burst": 100}}',
     )
+    limits: dict[str, Any] = Field(
+        default_factory=dict,
+        description='what a tenant may send if nothing else is said of it, as JSON: {"requests_per_second": 50}',
+    )
+    fairness: bool = Field(True, description="tenants take turns; false: first come, first served")
     redrive: int = Field(
         0, ge=0, description="dead letters queued again whenever their last provider's breaker closes, at most; 0: none"
     )

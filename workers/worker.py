@@ -15,6 +15,7 @@ from activities.breakers import Breakers
 from activities.checking import Checks
 from activities.delivering import Activities
 from activities.maintenance import Maintenance
+from activities.places import Places
 from activities.recorder import Recorder
 from activities.sending import Means
 from activities.watching import Watching
@@ -40,7 +41,9 @@ log = logs.get(__name__)
 
 _RECORD = 5.0  # seconds to write down the answers of the last calls
 _PREPARE_EVERY = 20.0  # seconds: a Temporal whose database was deleted gets its schedules back
-_AT_ONCE = 256  # executions of `deliver` for each queue: those that hang at a dead vendor leave room for the others
+# Executions of `deliver` for each queue. One that waits costs next to nothing, and those of a flood, or at a vendor
+# that hangs, must leave room for the others.
+_AT_ONCE = 1000
 _POOL = 8  # connections; a statement takes milliseconds, so few are busy at once
 
 # Temporal's sandbox would cost as much as the run itself; a test holds workflows/ to the same rules (decision 0018).
@@ -75,7 +78,17 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         stack.push_async_callback(tally.close)
         client = await connect(settings, traces.temporal_interceptors(), lazy=False)
         callback = f"{settings.reachable_at}/webhook"
-        means = Means(db, recorder, here.providers, gates.gate, tally, gates.standing, gates.watch, callback)
+        means = Means(
+            db,
+            recorder,
+            here.providers,
+            gates.gate,
+            tally,
+            gates.standing,
+            gates.watch,
+            callback,
+            Places(fair=settings.fairness),
+        )
         checks, watching = Checks(gates.gate, tally, here.providers), Watching(means, here.channels)
         await stack.enter_async_context(beside(checks.keep(), watching.keep()))
         yield Workshop(client, here, gates, Activities(means, here.channels), Maintenance(db, Runs(client)))

@@ -133,7 +133,7 @@ class BatchWorkflow:
     async def _deliver(self, channel: str, provider: str) -> State:
         return await workflow.execute_activity(
             DELIVER,
-            Delivery(self._run.batch, channel, provider, self._run.priority),
+            Delivery(self._run.batch, channel, provider, self._run.priority, self._run.owner),
             result_type=State,
             activity_id=f"deliver/{channel}/{provider}",
             summary=f"{channel} through {provider}",

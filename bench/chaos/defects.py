@@ -51,7 +51,7 @@ def wrong(report: Mapping[str, Any], invariant: str) -> int:
 _LOOKED_AT = '''
     rows = await db.run(
         """SELECT batch_id, seq, key_no + 1 AS key_no, attempt + 1 AS attempt, notification_id, address,
-                  doubts > 0 AS again
+                  extract(epoch FROM expires_at - now())::float8 AS left_s, doubts > 0 AS again
              FROM delivery WHERE batch_id = :batch AND channel = :channel AND provider = :provider
               AND status = 'queued' AND due_at <= now() AND (expires_at IS NULL OR expires_at > now())
               AND tries < :tries ORDER BY seq LIMIT :chunk""",

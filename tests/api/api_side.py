@@ -8,11 +8,19 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
 
+from api.admission import Admission
 from api.app import create_app
+from api.backlog import Backlog
 from api.door import Door
 from api.hearing import Hearing
 from api.lanes import Lanes
+from api.notify import Notify
 from api.parts import Parts
+from api.requests import Reader
+from api.server import limiting_of
+from api.terms import Terms
+from api.webhook import Webhook
+from domain.limits import Limits
 from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
@@ -31,10 +39,19 @@ async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING
     opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings))
-    lanes = Lanes(Intake(db, here.channels, cap=512), runs, max_batch=512, bound=1000)
-    return Parts(
-        db, runs, here.channels, here.providers, here.left_out, settings, lanes, Hearing(db, runs, gates.watch), gates
-    )
+    terms = Terms(db, Limits())
+    intake = Intake(db, here.channels, cap=512, weight_of=terms.weight)
+    lanes = Lanes(intake, runs, max_batch=512, bound=1000, weight_of=terms.weight)
+    hearing = Hearing(db, runs, gates.watch)
+    return Parts(db, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
+
+
+async def door_of(parts: Parts, backlog: Backlog | None = None) -> Door:
+    """The whole API: the hot paths with their limits, and FastAPI behind them."""
+    limiting = await OPENED.enter_async_context(limiting_of(parts))
+    admission = Admission(parts.db, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
+    notify = Notify(Reader(CHANNELS, b"secret"), admission, limiting)
+    return Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
 
 
 @asynccontextmanager

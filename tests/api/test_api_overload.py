@@ -6,19 +6,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from api_side import client_of
+from api_side import client_of, door_of
 from httpx2 import AsyncClient, Response
 from seeding import CHANNELS
 
-from api.admission import Admission
-from api.app import create_app
 from api.backlog import Backlog
-from api.door import Door
-from api.notify import Notify
 from api.parts import Parts
-from api.requests import Reader
 from api.room import Room
-from api.webhook import Webhook
 from ledger.database import Database, LedgerUnavailable
 from ledger.grouping import Full
 from ledger.keys import Role
@@ -51,9 +45,7 @@ def body(priority: str, recipients: int = 1, **more: Any) -> Mapping[str, Any]:
 @pytest_asyncio.fixture
 async def caller(db: Database, parts: Parts, key_of: Any) -> AsyncIterator[Caller]:
     backlog = Backlog(db, CHANNELS, limit=LIMIT)
-    notify = Notify(Reader(CHANNELS, b"secret"), Admission(db, parts.lanes, backlog))
-    door = Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
-    async with client_of(parts, key=await key_of(Role.SEND), app=door) as http:
+    async with client_of(parts, key=await key_of(Role.SEND), app=await door_of(parts, backlog)) as http:
         yield Caller(http, backlog)
     await parts.lanes.close()
 
@@ -143,3 +135,18 @@ async def test_bodies_share_a_room_and_give_it_back() -> None:
             await other()
     with room.shared(receive) as one:
         await one()
+
+
+async def test_a_tenant_that_fills_the_channel_closes_it_to_itself_alone(
+    caller: Caller, db: Database, parts: Parts, key_of: Any
+) -> None:
+    assert (await caller.notify("normal", 8)).status_code == 202
+    caller.backlog._limit = 8
+    await caller.backlog.read()
+    assert (await caller.notify("normal", 1)).status_code == 202
+    await caller.backlog.read()
+    assert (await caller.notify("normal")).status_code == 503
+    async with client_of(
+        parts, key=await key_of(Role.SEND, "other"), app=await door_of(parts, caller.backlog)
+    ) as other:
+        assert (await other.post("/notify", json=body("normal"))).status_code == 202

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.grouping import Flushed, Full, Group
+from ledger.grouping import Flushed, Full, Group, Turns
 
 
 class Flushes:
@@ -177,3 +177,41 @@ async def test_no_item_is_left_behind_whenever_it_arrives() -> None:
         async with asyncio.timeout(2):
             assert await group.put(2) == 4
             assert await first == 2
+
+
+def parity(item: int) -> str:
+    return "even" if item % 2 == 0 else "odd"
+
+
+async def test_owners_take_turns() -> None:
+    flushes = Flushes()
+    group = Group(flushes, cap=40, bound=1000, turns=Turns(parity))
+    tasks = await held(group, flushes, *range(2, 202, 2), 1)
+    flushes.gate.set()
+    await asyncio.gather(*tasks)
+    assert 1 in flushes.groups[1]
+
+
+async def test_who_has_little_is_let_in_beyond_the_bound() -> None:
+    flushes = Flushes()
+    group = Group(flushes, cap=10, bound=8, turns=Turns(parity))
+    tasks = await held(group, flushes, *range(2, 18, 2))
+    with pytest.raises(Full):
+        await group.put(20)
+    tasks += [asyncio.create_task(group.put(n)) for n in (1, 3)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Full):
+        await group.put(5)
+    flushes.gate.set()
+    assert 2 in await asyncio.gather(*tasks)
+
+
+async def test_who_had_nothing_in_the_last_flush_does_not_wait_for_the_crowd() -> None:
+    flushes = Flushes()
+    group = Group(flushes, cap=100, bound=1000, pace=5, turns=Turns(parity))
+    tasks = await held(group, flushes, *range(20, 60, 2))
+    flushes.gate.set()
+    await asyncio.gather(*tasks)
+    before = time.monotonic()
+    assert await group.put(1) == 2
+    assert time.monotonic() - before < 1

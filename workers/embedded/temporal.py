@@ -9,6 +9,9 @@ from workers.embedded.service import Service
 DYNAMIC_CONFIG = {
     # Off by default; without it priority and fairness keys of a queue are ignored (DESIGN, section 5).
     "matching.enableFairness": "true",
+    # Both act within a partition of a queue.
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
     # The default of 2,400 calls a second is for a shared cluster; this server has one tenant.
     "frontend.namespaceRPS": "100000",
 }
