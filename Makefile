@@ -15,7 +15,7 @@ PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
         --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo dev test check chaos fuzz bench-failover lock clean
+.PHONY: help install install-dev demo dev test check chaos fuzz bench-failover bench-tenants lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ fuzz: install-dev ## made-up requests to every route, and 100,000 bent webhooks:
 
 bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)
 	@$(BIN)/python -m bench.failover $(CASE)
+
+bench-tenants: install ## flood the door as one tenant while another sends 20 a second, with turns and without, 6 minutes
+	@$(BIN)/python -m bench.tenants
 
 lock: install-dev ## pin, with hashes, everything pyproject.toml asks for (locked versions stay where they fit)
 	$(BIN)/uv pip compile -q $(PINS) --extra build --extra dev pyproject.toml -o requirements-dev.lock

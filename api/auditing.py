@@ -52,7 +52,7 @@ class ActsOut(BaseModel):
 async def list_acts(parts: HasParts, who: KeyKeeper, query: Annotated[ActsQuery, Query()]) -> ActsOut:
     """Acts, newest first."""
     found = await audit.listed(
-        parts.db,
+        parts.reading(who.tenant),
         query.limit + 1,
         tenant=who.tenant or query.tenant,
         action=query.action,

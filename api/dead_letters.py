@@ -119,7 +119,7 @@ class DiscardManyOut(ManyOut):
 async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated[LettersQuery, Query()]) -> LettersOut:
     """Dead letters, newest first."""
     limit, which = query.limit, _which(query, who.tenant)
-    found = await dead_letter_list.listed(parts.db, which, limit + 1, after_letter(query.cursor))
+    found = await dead_letter_list.listed(parts.reading(who.tenant), which, limit + 1, after_letter(query.cursor))
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
     following = to_cursor(last.dead_at.isoformat(), last.id) if last else None
     return LettersOut(data=[_shown(letter) for letter in page], page=page_of(following))
@@ -131,7 +131,7 @@ async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> R
     _check_provider(parts, body.provider, None)
 
     def move(which: Which) -> Awaitable[Revived]:
-        return dead_letters.retry(parts.db, parts.channels, which, body.provider, most=_AT_ONCE)
+        return dead_letters.retry(parts.changing(who.tenant), parts.channels, which, body.provider, most=_AT_ONCE)
 
     matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
     return RetryManyOut(matched=matched, retried=moved, remaining=matched - moved, dry_run=body.dry_run)
@@ -142,7 +142,7 @@ async def discard_many(parts: HasParts, who: LetterKeeper, body: DiscardManyIn) 
     """Give up all that a filter names, some thousands a call; count them first with `dry_run`."""
 
     def move(which: Which) -> Awaitable[Revived]:
-        return dead_letters.discard(parts.db, which, most=_AT_ONCE)
+        return dead_letters.discard(parts.changing(who.tenant), which, most=_AT_ONCE)
 
     matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
     return DiscardManyOut(matched=matched, discarded=moved, remaining=matched - moved, dry_run=body.dry_run)
@@ -155,7 +155,8 @@ async def retry_one(parts: HasParts, who: LetterKeeper, id: LetterId, body: Retr
     letter = await _the(parts, delivery, who.tenant)
     provider = body.provider if body else None
     _check_provider(parts, provider, letter.channel)
-    done = await dead_letters.retry(parts.db, parts.channels, dead_letters.one(delivery, who.tenant), provider)
+    db, which = parts.changing(who.tenant), dead_letters.one(delivery, who.tenant)
+    done = await dead_letters.retry(db, parts.channels, which, provider)
     if not done.moved:
         raise Problem("not_dead")
     await wake(parts, done.wake)
@@ -167,7 +168,7 @@ async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> Moved
     """Give one dead letter up: it has failed for good."""
     delivery = delivery_id(id)
     await _the(parts, delivery, who.tenant)
-    done = await dead_letters.discard(parts.db, dead_letters.one(delivery, who.tenant))
+    done = await dead_letters.discard(parts.changing(who.tenant), dead_letters.one(delivery, who.tenant))
     if not done.moved:
         raise Problem("not_dead")
     await wake(parts, done.wake)
@@ -176,7 +177,7 @@ async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> Moved
 
 async def _counted(parts: Parts, which: Which, move: Callable[[Which], Awaitable[Revived]] | None) -> tuple[int, int]:
     """How many are meant, and how many of them were moved."""
-    matched = await dead_letter_list.count(parts.db, which)
+    matched = await dead_letter_list.count(parts.reading(which.tenant), which)
     if move is None or not matched:
         return matched, 0
     done = await move(which)
@@ -196,7 +197,7 @@ def _which(wanted: FilterIn, tenant: str | None) -> Which:
 
 
 async def _the(parts: Parts, delivery: DeliveryId, tenant: str | None) -> Letter:
-    found = await dead_letter_list.listed(parts.db, dead_letters.one(delivery, tenant), 1, None)
+    found = await dead_letter_list.listed(parts.reading(tenant), dead_letters.one(delivery, tenant), 1, None)
     if not found:
         raise Problem("not_found", "There is no such dead letter.")
     return found[0]

@@ -66,7 +66,7 @@ class KeysOut(BaseModel):
 @router.get("", operation_id="listKeys", responses=problems(401, 403, 422, 503))
 async def list_keys(parts: HasParts, who: KeyKeeper, tenant: TenantQuery = None) -> KeysOut:
     """The keys of the caller's tenant; an operator sees all, or those of one."""
-    found = await keys.listed(parts.db, who.tenant or tenant)
+    found = await keys.listed(parts.reading(who.tenant), who.tenant or tenant)
     return KeysOut(data=[_shown(key) for key in found])
 
 
@@ -76,7 +76,9 @@ async def create_key(parts: HasParts, who: KeyKeeper, request: RequestId, body: 
     if who.tenant and body.tenant not in (None, who.tenant):
         raise _wrong("/tenant", "Only operators make keys of other tenants.")
     try:
-        made, text = await keys.create(parts.db, who.tenant or body.tenant, body.role, by(who, request), body.name)
+        made, text = await keys.create(
+            parts.changing(who.tenant), who.tenant or body.tenant, body.role, by(who, request), body.name
+        )
     except ValueError as error:
         raise _wrong("", str(error)) from None
     return NewKeyOut(**_shown(made).model_dump(), key=text)
@@ -90,7 +92,9 @@ async def rotate_key(
 ) -> NewKeyOut:
     """Make a key like this one, which itself ends after the overlap."""
     overlap = timedelta(seconds=(body or RotateIn()).overlap_seconds)
-    made = await keys.rotate(parts.db, _sane(prefix), by(who, request), overlap=overlap, tenant=who.tenant)
+    made = await keys.rotate(
+        parts.changing(who.tenant), _sane(prefix), by(who, request), overlap=overlap, tenant=who.tenant
+    )
     if made is None:
         raise _none()
     return NewKeyOut(**_shown(made[0]).model_dump(), key=made[1])
@@ -99,7 +103,7 @@ async def rotate_key(
 @router.delete("/{prefix}", operation_id="revokeKey", status_code=204, responses=problems(401, 403, 404, 503))
 async def revoke_key(parts: HasParts, who: KeyKeeper, request: RequestId, prefix: Prefix) -> None:
     """Make a key worthless. Every API process notices within two seconds."""
-    if not await keys.revoke(parts.db, _sane(prefix), by(who, request), who.tenant):
+    if not await keys.revoke(parts.changing(who.tenant), _sane(prefix), by(who, request), who.tenant):
         raise _none()
 
 

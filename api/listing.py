@@ -58,7 +58,7 @@ async def list_notifications(
 ) -> NotificationsOut:
     """The caller's notifications, newest first. A rare find may take several pages, some of them empty."""
     filters = Filters(query.channel, query.status, query.recipient, query.priority, query.since, query.until)
-    page = await listing(parts.db, tenant, filters, query.limit, after_notification(query.cursor))
+    page = await listing(parts.reading(tenant), tenant, filters, query.limit, after_notification(query.cursor))
     following = to_cursor(page.following) if page.following else None
     return NotificationsOut(data=[_shown(one) for one in page.found], page=page_of(following))
 

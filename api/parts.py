@@ -10,6 +10,7 @@ from api.probes import Probes
 from api.terms import Terms
 from domain.channels import Channels
 from ledger.database import Database
+from ledger.scoped import Ledgers
 from providers.base import Provider
 from runs import Runs
 from settings import Settings
@@ -18,9 +19,12 @@ from throttle.opened import Gates
 
 @dataclass(frozen=True)
 class Parts:
-    """Made once, by whoever starts the process; `auth` and `probes` follow from the rest."""
+    """Made once, by whoever starts the process; `auth` and `probes` follow from the rest.
 
-    db: Database
+    Whatever is one tenant's is read by `reading` and changed by `changing` (decision 0025); `db` is for what is not.
+    """
+
+    ledgers: Ledgers
     runs: Runs
     channels: Channels
     providers: Mapping[str, Provider]
@@ -37,3 +41,16 @@ class Parts:
         """Complete what follows from the rest."""
         object.__setattr__(self, "auth", Auth(self.db, dev=self.settings.dev))
         object.__setattr__(self, "probes", Probes(self.db, self.settings))
+
+    @property
+    def db(self) -> Database:
+        """For what is of no one tenant: keys, providers, how much waits. It sees every tenant's deliveries."""
+        return self.ledgers.operate
+
+    def reading(self, tenant: str | None) -> Database:
+        """Where this tenant's things are looked up: nothing of others is there. None: an operator asks, about all."""
+        return self.ledgers.reading(tenant)
+
+    def changing(self, tenant: str | None) -> Database:
+        """The same for changes at a tenant's wish."""
+        return self.ledgers.changing(tenant)

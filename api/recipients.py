@@ -70,7 +70,7 @@ async def put_recipient(parts: HasParts, tenant: Sender, id: Id, body: Recipient
     except NotAnAddress as error:
         fault = Fault(f"/{error.field.replace('~', '~0').replace('/', '~1')}", str(error))
         raise Problem("invalid_request", "The request is not valid.", errors=(fault,)) from None
-    stored, new = await recipients.put(parts.db, tenant, person)
+    stored, new = await recipients.put(parts.changing(tenant), tenant, person)
     response.status_code = 201 if new else 200
     return _shown(stored)
 
@@ -78,7 +78,7 @@ async def put_recipient(parts: HasParts, tenant: Sender, id: Id, body: Recipient
 @router.get("", operation_id="getRecipient", responses=problems(401, 403, 404, 422, 503))
 async def get_recipient(parts: HasParts, tenant: Reader, id: Id) -> RecipientOut:
     """One person."""
-    found = await recipients.get(parts.db, tenant, id)
+    found = await recipients.get(parts.reading(tenant), tenant, id)
     if found is None:
         raise Problem("not_found", "There is no such recipient.")
     return _shown(found)
@@ -87,7 +87,7 @@ async def get_recipient(parts: HasParts, tenant: Reader, id: Id) -> RecipientOut
 @router.delete("", operation_id="deleteRecipient", status_code=204, responses=problems(401, 403, 404, 422, 503))
 async def delete_recipient(parts: HasParts, tenant: Sender, id: Id) -> None:
     """Remove a person. Notifications accepted before keep the address they got."""
-    if not await recipients.delete(parts.db, tenant, id):
+    if not await recipients.delete(parts.changing(tenant), tenant, id):
         raise Problem("not_found", "There is no such recipient.")
 
 

@@ -23,9 +23,9 @@ from api.requests import Reader
 from api.terms import Terms
 from api.webhook import Webhook
 from domain.limits import Limits, changed
-from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
+from ledger.scoped import Ledgers
 from ledger.tenants import ensure_dev
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
@@ -39,8 +39,6 @@ from throttle.opened import open_gates
 from throttle.redis import connect as connect_redis
 
 log = logs.get(__name__)
-
-_POOL = 10  # connections: three lanes, receipts, repeats, the backlog, and readers
 
 
 class _Server(uvicorn.Server):
@@ -65,26 +63,28 @@ class _Server(uvicorn.Server):
 async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
     """Everything the handlers need, open inside the block. Raises SettingsError."""
     async with AsyncExitStack() as stack:
-        db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion api")
-        stack.push_async_callback(db.close)
+        ledgers = Ledgers(settings.required("database_url"))
+        stack.push_async_callback(ledgers.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)
         client = await connect(settings, traces.temporal_interceptors())
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
-        opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+        opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
         gates = await stack.enter_async_context(opening)
         first = gates.standing.first
-        terms = Terms(db, usual_limits(settings))
+        terms = Terms(ledgers.operate, usual_limits(settings))
         weight = terms.weight if settings.fairness else None
-        intake = Intake(db, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, weight_of=weight)
+        intake = Intake(
+            ledgers.intake, here.channels, cap=settings.max_batch, first=first, invent=settings.dev, weight_of=weight
+        )
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
         stack.push_async_callback(lanes.close)
-        hearing = Hearing(db, runs, gates.watch)
+        hearing = Hearing(ledgers.receipts, runs, gates.watch)
         stack.push_async_callback(hearing.close)
         if settings.dev:
-            await ensure_dev(db)
-        yield Parts(db, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
+            await ensure_dev(ledgers.operate)
+        yield Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
 
 
 @asynccontextmanager
@@ -116,7 +116,7 @@ async def open_door(settings: Settings) -> AsyncGenerator[tuple[Door, Parts]]:
         await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes(), parts.terms.keep()))
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         limiting = await stack.enter_async_context(limiting_of(parts))
-        notify = Notify(reader, Admission(parts.db, parts.lanes, backlog), limiting)
+        notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog), limiting)
         yield Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing)), parts
 
 

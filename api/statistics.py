@@ -61,7 +61,7 @@ async def get_metrics(parts: HasParts, who: Asker, accept: Annotated[str, Header
         return Response(body, headers={"Content-Type": content_type})
     if who.tenant is None:
         raise Problem("forbidden", "An operator's key belongs to no tenant: ask for text/plain.")
-    found = await statistics.of_tenant(parts.db, who.tenant)
+    found = await statistics.of_tenant(parts.reading(who.tenant), who.tenant)
     return MetricsOut(
         total_sent=found.totals.sent,
         total_success=found.totals.success,

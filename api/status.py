@@ -112,7 +112,7 @@ async def get_status(
 ) -> StatusOut:
     """Overall and per-channel status of a notification, with its deliveries."""
     found = await status(
-        parts.db,
+        parts.reading(tenant),
         tenant,
         notification_id(id),
         limit=_PAGE,

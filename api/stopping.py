@@ -51,7 +51,7 @@ class RescheduleOut(BaseModel):
 @router.post("/cancel", operation_id="cancelNotification", responses=problems(401, 403, 404, 503))
 async def cancel_notification(parts: HasParts, tenant: Sender, id: NotificationId) -> CancelOut:
     """Cancel what has not been claimed. A delivery is either cancelled or sent, never both."""
-    done = await cancel(parts.db, tenant, notification_id(id))
+    done = await cancel(parts.changing(tenant), tenant, notification_id(id))
     if done is None:
         raise Problem("not_found", "There is no such notification.")
     await wake(parts, done.wake)
@@ -68,7 +68,7 @@ async def reschedule_notification(
     """Choose another time for what nobody has claimed yet; a time in the past means now."""
     if body.send_at > datetime.now(UTC) + _FURTHEST:
         raise Refused("invalid_request", "At most 366 days from now.", "/send_at")
-    done = await reschedule(parts.db, tenant, notification_id(id), body.send_at)
+    done = await reschedule(parts.changing(tenant), tenant, notification_id(id), body.send_at)
     if done is None:
         raise Problem("not_found", "There is no such notification.")
     if not done.moved:

@@ -28,7 +28,7 @@ async def get_limits(parts: HasParts, who: KeyKeeper, id: Id) -> LimitsOut:
     """What the tenant may send."""
     if who.tenant not in (None, id):
         raise no_tenant()
-    own = await limits.changes_of(parts.db, sane(id))
+    own = await limits.changes_of(parts.reading(who.tenant), sane(id))
     if own is None:
         raise no_tenant()
     return LimitsOut(limits=changed(Limits(), {**parts.settings.limits, **own}), own=dict(own))

@@ -29,11 +29,16 @@ class Connection(asyncio.Protocol):
 
     async def post(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         """Status and body of one request. `head` is the request head up to Content-Length's value. Raises OSError."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self.closed:
             raise ConnectionResetError("closed")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
         return await self._answer
+
+    @property
+    def closed(self) -> bool:
+        """The other side hung up, as servers do with idle ones."""
+        return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
         """Hang up."""
@@ -75,6 +80,7 @@ class Result:
     broken: int = 0  # connections that failed in the middle: nobody knows
     latencies: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
+    began: float = 0.0  # Unix time
 
     @property
     def accepted(self) -> int:
@@ -132,14 +138,16 @@ async def run(
     rate: float | None = None,
     accepted_ids: Path | None = None,
     keep_going: bool = False,
+    rest: float = 0.0,
     stop: asyncio.Event | None = None,
 ) -> Result:
     """Drive the load. Closed loop without `rate`; with it open loop: latency counts from the planned time.
 
     `accepted_ids`: a file that gets `{n} {id}` for every 202, flushed line by line, so that a crash of ours loses none.
     `keep_going`: a broken connection is opened again, and its request not repeated. `stop` ends the load early.
+    `rest`: seconds a client stays away after a 429 or 503.
     """
-    result, numbers = Result(), iter(range(count if count is not None else 10**9))
+    result, numbers = Result(began=time.time()), iter(range(count if count is not None else 10**9))
     started = time.perf_counter()
     end = started + seconds if seconds is not None else float("inf")
     parts = urlsplit(target.url)
@@ -155,7 +163,8 @@ async def run(
                 if rate and (ahead := planned - time.perf_counter()) > 0:
                     await asyncio.sleep(ahead)
                 try:
-                    connection = connection or await Connection.open(parts.hostname or "127.0.0.1", parts.port or 80)
+                    if connection is None or connection.closed:
+                        connection = await Connection.open(parts.hostname or "127.0.0.1", parts.port or 80)
                     status, answer = await connection.post(head, make_body(n))
                 except OSError:
                     result.broken += 1
@@ -169,6 +178,8 @@ async def run(
                     file.write(f"{n} {orjson.loads(answer)['id']}\n")
                 else:
                     result.refused[status] = result.refused.get(status, 0) + 1
+                    if rest and status in (429, 503):
+                        await asyncio.sleep(rest)
             if connection:
                 connection.close()
 

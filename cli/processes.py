@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import here
+from cli.errors import Failure
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -74,8 +75,10 @@ def worker(
 def migrate() -> None:
     """Prepare the database and Temporal for this version.
 
-    In Temporal that is the namespace, its retention, search attributes and schedules. Repeating it is harmless.
+    In the database that is its tables, and the roles our processes take; in Temporal the namespace, its retention,
+    search attributes and schedules. Repeating it is harmless.
     """
+    from ledger.granting import RolesMissing
     from ledger.migrate import migrate as migrate_database
     from runs import connect
     from runs.prepare import prepare
@@ -89,7 +92,10 @@ def migrate() -> None:
         await asyncio.sleep(0.25)
         return revision
 
-    revision = asyncio.run(both())
+    try:
+        revision = asyncio.run(both())
+    except RolesMissing as error:
+        raise Failure(str(error)) from None
     typer.echo(f"database at revision {revision}, Temporal namespace {settings.temporal_namespace} prepared")
 
 

@@ -1,17 +1,20 @@
-"""The way to PostgreSQL: one engine a process, one-statement transactions, and a small taxonomy of errors."""
+"""The way to PostgreSQL: an engine for each role, one-statement transactions, and a small taxonomy of errors."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
-from sqlalchemy import Executable, Row, TextClause, text
+from sqlalchemy import Executable, Row, TextClause, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ledger.roles import SETTING, LedgerRole
 from observe import logs
 
 log = logs.get(__name__)
@@ -21,6 +24,7 @@ _TRIES = 5  # of a transaction that met a deadlock or a serialization failure
 
 _REPEATABLE = frozenset({"40P01", "40001"})
 _LOST = frozenset({"57P01", "57P02", "57P03", "57014", "25006"})  # shut down, starting, statement stopped, read-only
+_REFUSED = frozenset({"22023", "42501", "28000", "28P01", "3D000"})  # on connecting: no such role, user, database
 _LOST_CLASSES = frozenset({"08", "53", "58"})  # connection; too many clients, disk full, no memory; I/O error
 
 
@@ -28,11 +32,18 @@ class LedgerUnavailable(Exception):
     """PostgreSQL cannot be reached, or the connection broke: nothing is known of an unfinished COMMIT."""
 
 
-class Database:
-    """A pool of connections to one database. Make one per process; `close()` at its end."""
+# One round trip for both: what follows in the transaction is this tenant's. Nothing outlives the transaction, so a
+# connection may serve another tenant next.
+_SCOPE = text(f"SELECT set_config('{SETTING}', :tenant, true)")
 
-    def __init__(self, url: str, *, pool_size: int = 10, application: str = "clarion") -> None:
-        """`url` as `postgresql://user:password@host:port/name`."""
+
+class Database:
+    """A pool of connections to one database under one role. `close()` at the process's end."""
+
+    def __init__(
+        self, url: str, *, role: LedgerRole | None = None, pool_size: int = 10, application: str = "clarion"
+    ) -> None:
+        """`url` as `postgresql://user:password@host:port/name`. `role` None: what that user may do itself."""
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             hide_parameters=True,  # values hold addresses and texts: never in an error or a log
@@ -48,15 +59,35 @@ class Database:
                 # JIT pays off for reports, never for statements of a millisecond.
                 # Pruning at run time crashed PostgreSQL 18.6 under load (decision 0019); a look into an empty month's
                 # index costs less than a microsecond.
-                server_settings={"application_name": application, "jit": "off", "enable_partition_pruning": "off"},
+                server_settings={
+                    "application_name": application,
+                    "jit": "off",
+                    "enable_partition_pruning": "off",
+                    **({"role": role.value} if role else {}),
+                },
             ),
         )
+        self._tenant: str | None = None
+        if role:
+            event.listen(self.engine.sync_engine, "connect", partial(_check_role, role))
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def of(self, tenant: str) -> "Database":
+        """The same connections, for one tenant: every transaction names it, and roles that are held to it see its rows.
+
+        Only for the roles of `roles.ONE_TENANT`; the others see every tenant's. `close()` is for the whole.
+        """
+        scoped = copy(self)
+        scoped._tenant = tenant
+        return scoped
 
     async def run(self, statement: str | Executable, **values: Any) -> Sequence[Row[Any]]:
         """One statement as a transaction of its own: its rows. A deadlock repeats it. Raises LedgerUnavailable."""
 
         async def once() -> Sequence[Row[Any]]:
+            if self._tenant is not None:
+                async with self.begin() as connection:
+                    return await execute(connection, statement, values)
             async with _translated(), self._autocommit.connect() as connection:
                 return await execute(connection, statement, values)
 
@@ -66,6 +97,8 @@ class Database:
     async def begin(self) -> AsyncGenerator[AsyncConnection]:
         """One transaction. Raises LedgerUnavailable when the connection fails, also at COMMIT."""
         async with _translated(), self.engine.begin() as connection:
+            if self._tenant is not None:
+                await connection.execute(_SCOPE, {"tenant": self._tenant})
             yield connection
 
     async def close(self) -> None:
@@ -118,6 +151,17 @@ def sqlstate(error: DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
+def _check_role(role: LedgerRole, connection: DBAPIConnection, _: object) -> None:
+    """A pooler on the way may have dropped the role: then everything would run as the login, which may own it all."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT current_user")
+    (found,) = cursor.fetchone() or ("nobody",)
+    cursor.close()
+    connection.rollback()
+    if found != role:
+        raise LedgerUnavailable(f"the connection has the role {found}, not {role}")
+
+
 @asynccontextmanager
 async def _translated() -> AsyncGenerator[None]:
     try:
@@ -126,6 +170,8 @@ async def _translated() -> AsyncGenerator[None]:
         state = sqlstate(error)
         if error.connection_invalidated or not state or state in _LOST or state[:2] in _LOST_CLASSES:
             raise LedgerUnavailable(type(error.orig).__name__) from error
+        if error.statement is None and state in _REFUSED:
+            raise LedgerUnavailable("it does not let us in; `clarion doctor` says more") from error
         raise
     except (OSError, TimeoutError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise LedgerUnavailable(type(error).__name__) from error

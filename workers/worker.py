@@ -22,6 +22,7 @@ from activities.watching import Watching
 from domain.priorities import MAINTENANCE
 from ledger.database import Database, LedgerUnavailable
 from ledger.provider_switches import switches
+from ledger.roles import LedgerRole
 from observe import logs, metrics, traces
 from observe.exposition import serve
 from observe.process import beside, calm_gc
@@ -65,7 +66,8 @@ class Workshop:
 async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
     """Everything the queues need, open inside the block. Raises SettingsError."""
     async with AsyncExitStack() as stack:
-        db = Database(settings.required("database_url"), pool_size=_POOL, application="clarion worker")
+        url = settings.required("database_url")
+        db = Database(url, role=LedgerRole.WORKER, pool_size=_POOL, application="clarion worker")
         stack.push_async_callback(db.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import moments
 from cli.client import Api
-from cli.doctor.findings import Finding, look, ok, wrong
+from cli.doctor.findings import Finding, State, look, ok, wrong
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def postgresql(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
-    """Reachable, at this version's revision, and keeping what it acknowledges."""
+    """Reachable, at this version's revision, with its roles in force, and keeping what it acknowledges."""
 
     async def check() -> AsyncIterator[Finding]:
         import asyncpg
@@ -38,7 +38,10 @@ def postgresql(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
                 yield wrong("PostgreSQL", "it only reads", "Point CLARION_DATABASE_URL at the primary.")
             else:
                 yield ok("PostgreSQL", f"version {version.split()[0]} answers")
-            yield await _revision(connection)
+            revision = await _revision(connection)
+            yield revision
+            if revision.state is State.OK:
+                yield await _roles(url)
             yield await _durable(connection)
         finally:
             await connection.close()
@@ -54,6 +57,40 @@ async def _revision(connection: "Connection") -> Finding:
     if found != wanted:
         return wrong("database", f"at revision {found}, this version wants {wanted}", "Run `clarion migrate`.")
     return ok("database", f"at revision {found}")
+
+
+async def _roles(url: str) -> Finding:
+    """Without them processes do not start to work: nobody falls back to the rights of the login."""
+    from ledger.database import Database
+    from ledger.granting import differences, out_of_reach
+
+    db = Database(url, pool_size=1, application="clarion doctor")
+    try:
+        async with db.begin() as connection:
+            if closed := await out_of_reach(connection):
+                told = f"this login cannot take {', '.join(closed)}"
+                return wrong("roles", told, "Run `clarion migrate`, which says what an administrator has to do.")
+            if wanting := await differences(connection):
+                told = f"not as this version wants them: {len(wanting)} changes, first {wanting[0]}"
+                return wrong("roles", told, "Run `clarion migrate`.")
+    finally:
+        await db.close()
+    return await _taken(url)
+
+
+async def _taken(url: str) -> Finding:
+    """Takes one as a process does: a pooler on the way may drop it."""
+    from ledger.database import Database, LedgerUnavailable
+    from ledger.roles import LedgerRole
+
+    db = Database(url, role=LedgerRole.API_READ, pool_size=1, application="clarion doctor")
+    try:
+        await db.run("SELECT 1")
+    except LedgerUnavailable as error:
+        return wrong("roles", str(error), "Let CLARION_DATABASE_URL lead to PostgreSQL itself, not to a pooler.")
+    finally:
+        await db.close()
+    return ok("roles", "in force, with row-level security")
 
 
 def _newest_revision() -> str | None:

@@ -21,9 +21,9 @@ from api.server import limiting_of
 from api.terms import Terms
 from api.webhook import Webhook
 from domain.limits import Limits
-from ledger.database import Database
 from ledger.intake import Intake
 from ledger.provider_switches import switches
+from ledger.scoped import Ledgers
 from providers.registry import Installed
 from runs import Runs, connect
 from settings import Settings
@@ -33,23 +33,25 @@ OPENED = AsyncExitStack()  # what `parts_with` opened: a fixture closes it after
 NOTHING = Installed(CHANNELS, {}, {})
 
 
-async def parts_with(db: Database, settings: Settings, here: Installed = NOTHING) -> Parts:
+async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     """What handlers need; if nothing else is said with all of the channels and none of the vendors."""
+    ledgers = Ledgers(settings.required("database_url"))
+    OPENED.push_async_callback(ledgers.close)
     cards = [provider.card for provider in here.providers.values()]
-    opening = open_gates(settings, cards, partial(switches, db), here.channels.values())
+    opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings))
-    terms = Terms(db, Limits())
-    intake = Intake(db, here.channels, cap=512, weight_of=terms.weight)
+    terms = Terms(ledgers.operate, Limits())
+    intake = Intake(ledgers.intake, here.channels, cap=512, weight_of=terms.weight)
     lanes = Lanes(intake, runs, max_batch=512, bound=1000, weight_of=terms.weight)
-    hearing = Hearing(db, runs, gates.watch)
-    return Parts(db, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
+    hearing = Hearing(ledgers.receipts, runs, gates.watch)
+    return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)
 
 
 async def door_of(parts: Parts, backlog: Backlog | None = None) -> Door:
     """The whole API: the hot paths with their limits, and FastAPI behind them."""
     limiting = await OPENED.enter_async_context(limiting_of(parts))
-    admission = Admission(parts.db, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
+    admission = Admission(parts.ledgers.intake, parts.lanes, backlog or Backlog(parts.db, CHANNELS, limit=100_000))
     notify = Notify(Reader(CHANNELS, b"secret"), admission, limiting)
     return Door(create_app(parts), parts, notify, Webhook({}, parts.hearing))
 

@@ -41,7 +41,7 @@ async def settings(
 @pytest_asyncio.fixture
 async def parts(db: Database, settings: Settings, temporal_namespace: str) -> Parts:
     """What handlers need, with all of the channels and none of the vendors."""
-    return await parts_with(db, settings)
+    return await parts_with(settings)
 
 
 @pytest_asyncio.fixture

@@ -84,7 +84,7 @@ async def _call(client: AsyncClient, call: str) -> object:
 
 async def test_in_development_a_loopback_call_is_the_dev_tenant(db: Database, settings: Settings) -> None:
     await ensure_dev(db)
-    parts = await parts_with(db, settings.model_copy(update={"dev": True}))
+    parts = await parts_with(settings.model_copy(update={"dev": True}))
     for host, status in (("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("192.0.2.1", 401)):
         async with client_of(parts, host=host) as client:
             assert (await client.get("/notifications")).status_code == status, host

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from api_side import client_of, parts_with
 from httpx2 import AsyncClient
+from pydantic import SecretStr
 from seeding import accept, batch_of, failed, sent, submission
 
 from api.app import create_app
@@ -69,7 +70,7 @@ async def test_ready_names_every_part(parts: Parts) -> None:
 
 async def test_without_temporal_and_redis_it_is_degraded_but_ready(db: Database, settings: Settings) -> None:
     nowhere = {"redis_url": settings.redis_url.__class__("redis://127.0.0.1:1/0"), "temporal_address": "127.0.0.1:1"}
-    parts = await parts_with(db, settings.model_copy(update=nowhere))
+    parts = await parts_with(settings.model_copy(update=nowhere))
     async with client_of(parts) as client:
         answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
@@ -81,14 +82,13 @@ async def test_without_temporal_and_redis_it_is_degraded_but_ready(db: Database,
 
 
 async def test_without_postgresql_everything_is_503(settings: Settings) -> None:
-    away = Database("postgresql://postgres@127.0.0.1:1/nothing")
-    async with client_of(await parts_with(away, settings), key="clr_" + "a" * 12 + "_" + "b" * 43) as client:
+    away = settings.model_copy(update={"database_url": SecretStr("postgresql://postgres@127.0.0.1:1/nothing")})
+    async with client_of(await parts_with(away), key="clr_" + "a" * 12 + "_" + "b" * 43) as client:
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "away")
         answer = await client.get("/notifications")
         assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
         assert (await client.get("/livez")).status_code == 200
-    await away.close()
 
 
 async def test_every_answer_has_a_request_id(admin: AsyncClient) -> None:

@@ -54,7 +54,7 @@ async def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator
 @pytest_asyncio.fixture
 async def parts(db: Database, settings: Settings, here: Installed) -> Parts:
     settings = settings.model_copy(update={"providers": {"twilio": {"rate": 80}}})
-    return await parts_with(db, settings, here)
+    return await parts_with(settings, here)
 
 
 @pytest_asyncio.fixture
@@ -155,7 +155,7 @@ async def test_who_may_not_steer(db: Database, parts: Parts, key_of: Callable[..
 
 async def test_in_development_a_loopback_call_may_steer(db: Database, settings: Settings, here: Installed) -> None:
     await ensure_dev(db)
-    parts = await parts_with(db, settings.model_copy(update={"dev": True}), here)
+    parts = await parts_with(settings.model_copy(update={"dev": True}), here)
     async with client_of(parts, host="127.0.0.1") as client:
         for order, body in ORDERS.items():
             answer = await client.post(f"/providers/ses/{order}", json=body)
@@ -318,7 +318,7 @@ async def test_without_redis_the_word_spreads_by_the_ledger(
     db: Database, settings: Settings, here: Installed, key_of: Callable[..., object]
 ) -> None:
     nowhere = settings.model_copy(update={"redis_url": settings.redis_url.__class__("redis://127.0.0.1:1/0")})
-    parts = await parts_with(db, nowhere, here)
+    parts = await parts_with(nowhere, here)
     async with _process(db, nowhere, here) as other, client_of(parts, key=await key_of(Role.OPERATOR, None)) as client:
         answer = await client.post("/providers/ses/disable", json=ORDERS["disable"])
         assert (answer.status_code, answer.json()["local"]) == (200, True)

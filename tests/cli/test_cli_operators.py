@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -102,7 +103,17 @@ async def test_the_doctor_finds_a_healthy_stack_healthy(alone: CommandLine, wher
     result = await alone.knowing(**whereabouts).process("doctor", "--json")
     assert result.code == 0, result.out
     states = {finding["part"]: finding["state"] for finding in result.json}
-    parts = {"settings", "PostgreSQL", "database", "durability", "Redis", "Temporal", "namespace", "search attributes"}
+    parts = {
+        "settings",
+        "PostgreSQL",
+        "database",
+        "roles",
+        "durability",
+        "Redis",
+        "Temporal",
+        "namespace",
+        "search attributes",
+    }
     parts |= {"schedules", "workers", "API", "channel email", "channel sms", "channel push"}
     assert states == dict.fromkeys(parts, "ok")
 
@@ -131,6 +142,31 @@ async def test_the_doctor_sees_what_is_not_prepared(
     result = await alone.knowing(**settings).process("doctor", "--json")
     todo = {finding["part"]: finding["todo"] for finding in result.json if finding["state"] == "wrong"}
     assert todo == {"database": "Run `clarion migrate`.", "namespace": "Run `clarion migrate`."}
+
+
+async def test_the_doctor_sees_that_roles_are_not_in_force(operator: CommandLine, database_url: str) -> None:
+    db = Database(database_url, pool_size=1)
+    await db.run("GRANT UPDATE ON api_key TO clarion_worker")
+    await db.close()
+    found = {each["part"]: each for each in (await operator.process("doctor", "--json")).json}
+    assert (found["roles"]["state"], found["roles"]["todo"]) == ("wrong", "Run `clarion migrate`.")
+    assert "REVOKE ALL ON TABLE api_key FROM clarion_worker" in found["roles"]["told"]
+
+
+async def test_who_may_not_make_roles_is_told_what_to_ask_for(alone: CommandLine, database_url: str) -> None:
+    db, name = Database(database_url, pool_size=1), f"user_{uuid4().hex[:12]}"
+    await db.run(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    try:
+        url = urlsplit(database_url)
+        mine = url._replace(netloc=f"{name}:secret@{url.hostname}:{url.port}").geturl()
+        where = {"CLARION_DATABASE_URL": mine, "CLARION_TEMPORAL_ADDRESS": "127.0.0.1:1"}
+        result = await alone.knowing(**where).process("migrate")
+        assert result.code == 1
+        assert f"GRANT clarion_worker TO {name} WITH INHERIT FALSE, SET TRUE;" in result.err
+        assert "Traceback" not in result.err
+    finally:
+        await db.run(f"DROP ROLE {name}")
+        await db.close()
 
 
 async def test_the_doctor_sees_that_nobody_works(alone: CommandLine, servers: Servers) -> None:

@@ -1,0 +1,33 @@
+"""A stack of its own for a measurement: in a temporary folder, on free ports, with no setting of this machine."""
+
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from settings import Settings
+from workers.embedded.output import to_file
+from workers.embedded.programs import Programs
+from workers.embedded.stack import Stack, running
+
+
+@asynccontextmanager
+async def site(
+    log: Path,
+    settings: Mapping[str, str] | None = None,
+    commands: Programs = Programs(),  # noqa: B008 (frozen)
+) -> AsyncGenerator[Stack]:
+    """It runs inside the block. `log` takes what the parts write. Raises StackError when it cannot run."""
+    home = Path.cwd()
+    for name in [name for name in os.environ if name.startswith("CLARION_")]:
+        del os.environ[name]
+    os.environ.update(settings or {})
+    with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
+        os.chdir(folder)  # where no .env is
+        here = Settings.load().model_copy(update={"data_dir": Path(folder, "data")})
+        try:
+            async with running(here, free_ports=True, sink=to_file(log), commands=commands) as stack:
+                yield stack
+        finally:
+            os.chdir(home)
