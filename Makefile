@@ -9,11 +9,13 @@ TESTS ?= tests
 SECONDS ?= 600
 SEED ?= 1
 RATE ?= 30
+# strict: a vulnerability service that cannot be reached fails `make check`.
+AUDIT ?=
 PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo dev test check chaos bench-failover bench-tenants lock clean
+.PHONY: help install install-dev demo dev test check chaos fuzz bench-failover bench-tenants lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,15 +33,19 @@ dev: install ## run everything here until Ctrl-C: API on 8000, Temporal Web UI o
 test: install-dev ## run every test, from nothing running (TESTS=tests/api for some, JOBS=1 for one at a time)
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
-check: install-dev ## check format, lint, types, import rules and the Dockerfile
+check: install-dev ## check format, lint, types, import rules, the Dockerfile and dependencies (AUDIT=strict)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/pytest tests/test_import_rules.py
 	$(BIN)/hadolint Dockerfile
+	@AUDIT=$(AUDIT) $(BIN)/python -m bench.audit
 
 chaos: install-dev ## ten minutes of faults under load, then everything is held against everything (SECONDS=600 SEED=1 RATE=30)
 	@$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED) --rate $(RATE)
+
+fuzz: install-dev ## made-up requests to every route, and 100,000 bent webhooks: nothing may give way (SEED=1)
+	@$(BIN)/python -m bench.fuzz --seed $(SEED)
 
 bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)
 	@$(BIN)/python -m bench.failover $(CASE)

@@ -14,6 +14,7 @@ from api import (
     listing,
     providers,
     recipients,
+    secure,
     statistics,
     status,
     steering,
@@ -27,6 +28,7 @@ from api.parts import Parts
 from api.raw_routes import RAW_ROUTES
 from api.schema import document
 
+_TITLE = "Clarion"
 _ROUTERS = (
     status,
     listing,
@@ -47,14 +49,17 @@ _ROUTERS = (
 
 def create_app(parts: Parts) -> FastAPI:
     """The application; the dispatcher in front of it takes RAW_ROUTES."""
+    secured = Middleware(
+        Envelope, secure=secure.headers_of(parts.settings), docs=secure.headers_of_docs(parts.settings, _TITLE)
+    )
     app = FastAPI(
-        title="Clarion",
+        title=_TITLE,
         version="0.1.0",
         summary="Durable, multi-channel, multi-tenant notifications",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Envelope)],
+        middleware=[secured],
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.parts = parts

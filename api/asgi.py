@@ -1,6 +1,6 @@
 """Raw ASGI for the hot paths: bodies with a limit, headers, answers. A framework would cost more than the work."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,9 +60,9 @@ async def body_of(headers: Mapping[str, str], receive: Receive, most: int) -> by
             return b"".join(chunks)
 
 
-async def answer(send: Send, reply: Reply) -> None:
-    """Send it."""
-    headers = [(b"content-type", reply.content_type.encode())]
+async def answer(send: Send, reply: Reply, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send it. `more`: headers that are encoded already."""
+    headers = [(b"content-type", reply.content_type.encode()), *more]
     headers.append((b"content-length", str(len(reply.body)).encode()))
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from api import secure
 from api.asgi import App, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
 from api.auth import MAY_SEND, Auth
 from api.envelope import request_id as request_id_of
@@ -44,6 +45,7 @@ class Door:
         self._app, self._notify, self._webhook = app, notify, webhook
         self._auth: Auth = parts.auth
         self._public = parts.settings.reachable_at
+        self._secure = secure.headers_of(parts.settings)
         self._room = Room(_ROOM)
         self._hot: dict[str, Callable[[Request], Awaitable[Reply]]] = {
             "/notify": self._one,
@@ -69,7 +71,7 @@ class Door:
             return
         if handler == self._one:
             metrics.observe(metrics.ACCEPT, str(reply.status), seconds=time.perf_counter() - started)
-        await answer(send, replace(reply, headers={"X-Request-Id": request_id, **reply.headers}))
+        await answer(send, replace(reply, headers={"X-Request-Id": request_id, **reply.headers}), self._secure)
 
     def _handler(self, scope: Scope) -> Callable[[Request], Awaitable[Reply]] | None:
         if scope["type"] != "http" or scope["method"] != "POST":

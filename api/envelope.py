@@ -1,4 +1,4 @@
-"""Around every answer of FastAPI: its request id, its limit on bodies, and a problem for whatever goes wrong."""
+"""Around every answer of FastAPI: request id, secure headers, a limit on bodies, a problem for whatever goes wrong."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from api.asgi import App, Receive, Scope, Send, answer, headers_of
 from api.problems import Problem, response
 from api.requests import MOST_BODY
+from api.secure import DOCS, Headers
 from domain.ids import new_id
 from observe import logs
 
@@ -34,8 +35,9 @@ def request_id_of(scope: Scope) -> str:
 class Envelope:
     """Pure ASGI middleware."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, app: App, secure: Headers, docs: Headers) -> None:
+        """`secure`: headers for every answer; `docs`: for the page at DOCS instead."""
+        self._app, self._secure, self._docs = app, secure, docs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -43,6 +45,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         identity = request_id_of(scope)
+        secure = self._docs if scope["path"] == DOCS else self._secure
         started = False
 
         async def marked(message: MutableMapping[str, Any]) -> None:
@@ -50,7 +53,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 started = True
                 others = [pair for pair in message.get("headers", []) if pair[0] != b"x-request-id"]
-                message["headers"] = [*others, (b"x-request-id", identity.encode())]
+                message["headers"] = [*others, (b"x-request-id", identity.encode()), *secure]
             await send(message)
 
         with logs.bound(request_id=identity):

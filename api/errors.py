@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -53,10 +54,19 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 async def _of_framework(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404 and any(pattern.match(request.url.path) for pattern in _RAW):
         return as_response(Problem("method_not_allowed", headers={"Allow": "POST"}), request)
+    if error.status_code == 405:
+        return as_response(Problem("method_not_allowed", headers={"Allow": _methods_at(request)}), request)
     if error.status_code == 400:
         unread = Fault("", "The body is not JSON in UTF-8.")
         return as_response(Problem("invalid_request", "The request is not valid.", errors=(unread,)), request)
     return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
+
+
+def _methods_at(request: Request) -> str:
+    """All methods of a path: the framework names those of the first route that matches (RFC 9110, 10.2.1)."""
+    contexts = list(iter_route_contexts(request.app.routes))
+    here = [context for context in contexts if compile_path(str(context.path))[0].match(request.url.path)]
+    return ", ".join(sorted({method for context in here for method in context.methods or ()}))
 
 
 def pointer(loc: Sequence[Any]) -> str:

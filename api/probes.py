@@ -49,8 +49,7 @@ class Probes:
             await client.ping()
 
     async def _temporal(self) -> None:
-        settings = self._settings
-        client = await connect(settings.required("temporal_address"), settings.temporal_namespace)
+        client = await connect(self._settings)
         await client.service_client.check_health(timeout=timedelta(seconds=WITHIN))
 
 

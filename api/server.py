@@ -33,6 +33,7 @@ from observe.process import beside, calm_gc
 from providers.registry import installed
 from runs import Runs, connect
 from settings import Settings, SettingsError
+from settings.tls import server_context
 from throttle.limits import Limiter
 from throttle.opened import open_gates
 from throttle.redis import connect as connect_redis
@@ -66,9 +67,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
         stack.push_async_callback(ledgers.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)
-        client = await connect(
-            settings.required("temporal_address"), settings.temporal_namespace, traces.temporal_interceptors()
-        )
+        client = await connect(settings, traces.temporal_interceptors())
         runs = Runs(client)
         cards = [provider.card for provider in here.providers.values()]
         opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
@@ -114,8 +113,8 @@ def usual_limits(settings: Settings) -> Limits:
 
 
 @asynccontextmanager
-async def running_api(settings: Settings) -> AsyncIterator[str]:
-    """An API that answers inside the block: its base URL."""
+async def open_door(settings: Settings) -> AsyncGenerator[tuple[Door, Parts]]:
+    """The whole API as an ASGI application, open inside the block, and its parts. Raises SettingsError."""
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(parts_of(settings))
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit, fair=settings.fairness)
@@ -124,7 +123,13 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
         reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
         limiting = await stack.enter_async_context(limiting_of(parts))
         notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog), limiting)
-        door = Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing))
+        yield Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing)), parts
+
+
+@asynccontextmanager
+async def running_api(settings: Settings) -> AsyncIterator[str]:
+    """An API that answers inside the block: its base URL."""
+    async with open_door(settings) as (door, parts):
         server = _Server(
             uvicorn.Config(
                 door,
@@ -135,6 +140,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
                 server_header=False,
                 proxy_headers=False,
                 lifespan="off",
+                ssl_context_factory=(lambda *_: tls) if (tls := server_context(settings)) else None,
                 timeout_graceful_shutdown=10,
             )
         )
@@ -145,7 +151,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
             if serving.done():
                 await serving
             async with beside(parts.hearing.keep_open()):
-                yield f"http://{settings.host}:{settings.port}"
+                yield settings.listens_at
         finally:
             server.should_exit = True
             await serving

@@ -87,7 +87,7 @@ def migrate() -> None:
 
     async def both() -> str:
         revision = await migrate_database(settings.required("database_url"))
-        client = await connect(settings.required("temporal_address"), settings.temporal_namespace)
+        client = await connect(settings)
         await prepare(client)
         await asyncio.sleep(0.25)
         return revision
@@ -102,7 +102,9 @@ def migrate() -> None:
 def _process(service: str, settings: "Settings") -> "Settings":
     """The same, with logs and traces set up as they say."""
     from observe import logs, traces
+    from settings import tls
 
+    tls.check(settings)
     logs.configure(settings.log_level, settings.log_format)
     traces.configure(f"clarion-{service}")
     return settings

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
@@ -52,19 +52,20 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_use_lifo=True,
-            connect_args={
-                "timeout": 5,
-                "command_timeout": 30,
+            async_creator=opener(
+                url,
+                timeout=5,
+                command_timeout=30,
                 # JIT pays off for reports, never for statements of a millisecond.
                 # Pruning at run time crashed PostgreSQL 18.6 under load (decision 0019); a look into an empty month's
                 # index costs less than a microsecond.
-                "server_settings": {
+                server_settings={
                     "application_name": application,
                     "jit": "off",
                     "enable_partition_pruning": "off",
                     **({"role": role.value} if role else {}),
                 },
-            },
+            ),
         )
         self._tenant: str | None = None
         if role:
@@ -137,6 +138,12 @@ def sqlalchemy_url(url: str) -> str:
     if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
         raise ValueError("a database URL starts with postgresql://")
     return f"postgresql+asyncpg://{rest}"
+
+
+def opener(url: str, **more: Any) -> Callable[[], Awaitable[Any]]:
+    """Opens connections for an engine. asyncpg reads the URL itself: it knows libpq's words, those for TLS too."""
+    connect = cast("Callable[..., Awaitable[Any]]", asyncpg.connect)  # pyright: ignore[reportUnknownMemberType]
+    return partial(connect, url.replace("postgresql+asyncpg://", "postgresql://", 1), **more)
 
 
 def sqlstate(error: DBAPIError) -> str:

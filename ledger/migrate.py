@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ledger.database import sqlalchemy_url
+from ledger.database import opener, sqlalchemy_url
 from ledger.granting import apply_roles, make_roles
 from ledger.partitions import ensure_partitions
 
@@ -19,7 +19,7 @@ async def migrate(url: str) -> str:
 
     Returns the revision now in force. Raises RolesMissing.
     """
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine(sqlalchemy_url(url), async_creator=opener(url))
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))

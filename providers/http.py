@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AnyHttpUrl, TypeAdapter
 from yarl import URL
 
 from domain.outcomes import Answer, in_doubt, vendor_down
+from providers.guard import PublicOnly
 from settings import SettingsError
 
 CONNECTIONS = 512  # per provider and process; more calls than this wait for one to become free
@@ -48,7 +49,9 @@ class Reply:
 class Http:
     """A keep-alive pool for one vendor. Made anywhere; opened by its first call, in the loop that runs then."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: PublicOnly | None = None) -> None:
+        """`guard`: for URLs that came from outside."""
+        self._guard = guard
         self._session: aiohttp.ClientSession | None = None
 
     async def call(
@@ -59,6 +62,8 @@ class Http:
         Refused, not found, no TLS, not connected in time: nothing left us, so the vendor is down. Anything later,
         also a reply that breaks off, is a doubt. Redirects are replies; nothing is ever repeated.
         """
+        if self._guard and not self._guard.permits(url.host or ""):
+            return vendor_down("not_public")
         session = self._session or self._open()
         try:
             async with session.request(
@@ -78,7 +83,9 @@ class Http:
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=30),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=30, resolver=self._guard
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding"),
             headers={"User-Agent": "clarion"},

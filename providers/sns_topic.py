@@ -18,6 +18,7 @@ from providers.http import Http, Reply
 from providers.reading import base64_of, require_recent, rfc3339
 
 _HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?\Z")
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{8,64}\.pem\Z")
 _HASHES = {"1": SHA1, "2": SHA256}
 # "Verifying the signatures of Amazon SNS messages": the fields that are signed, in this order; Subject only if present.
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
@@ -66,7 +67,7 @@ class Topic:
 
     async def _key(self, url: str) -> RSAPublicKey:
         if url not in self._keys:
-            if url != self._cert_url and not (_is_amazon(url) and url.endswith(".pem")):
+            if url != self._cert_url and not (_is_amazon(url) and _CERTIFICATE.match(url.partition(".com")[2])):
                 raise Forged("the certificate is not Amazon's")
             certificate = load_pem_x509_certificate(await self._get(url))
             if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:

@@ -17,11 +17,12 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from domain.priorities import workflow_queue
 from domain.runs import WORKFLOW, Run, run_id
 from observe import logs
+from settings import Settings
 
 log = logs.get(__name__)
 
@@ -49,16 +50,39 @@ def translated() -> Generator[None]:
         raise TemporalAway("not connected") from error
 
 
-async def connect(
-    address: str, namespace: str, interceptors: Sequence[Interceptor] = (), *, lazy: bool = True
-) -> Client:
+async def connect(settings: Settings, interceptors: Sequence[Interceptor] = (), *, lazy: bool = True) -> Client:
     """A client that connects on first use (the API accepts while Temporal is away), or waits for Temporal now."""
     while True:
         try:
-            return await Client.connect(address, namespace=namespace, lazy=lazy, interceptors=list(interceptors))
+            return await reach(settings, interceptors, lazy=lazy)
         except RuntimeError as error:
-            log.warning("runs.temporal_away", address=address, error=type(error).__name__)
+            log.warning("runs.temporal_away", address=settings.temporal_address, error=type(error).__name__)
             await asyncio.sleep(1)
+
+
+async def reach(settings: Settings, interceptors: Sequence[Interceptor] = (), *, lazy: bool = False) -> Client:
+    """The same with one try. Raises RuntimeError when Temporal is away."""
+    key = settings.temporal_api_key
+    return await Client.connect(
+        settings.required("temporal_address"),
+        namespace=settings.temporal_namespace,
+        api_key=key.get_secret_value() if key else None,
+        tls=_tls(settings),
+        lazy=lazy,
+        interceptors=list(interceptors),
+    )
+
+
+def _tls(settings: Settings) -> TLSConfig | bool:
+    ca, cert, key = settings.temporal_ca, settings.temporal_cert, settings.temporal_key
+    if ca is None and cert is None and settings.temporal_server_name is None:
+        return settings.temporal_tls or settings.temporal_api_key is not None
+    return TLSConfig(
+        server_root_ca_cert=ca.read_bytes() if ca else None,
+        domain=settings.temporal_server_name,
+        client_cert=cert.read_bytes() if cert else None,
+        client_private_key=(key or cert).read_bytes() if cert else None,
+    )
 
 
 class Runs:

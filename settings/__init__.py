@@ -8,9 +8,9 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from settings.errors import SettingsError
 
-class SettingsError(Exception):
-    """A setting is missing or wrong. The text is one clear line; the process ends with exit code 2."""
+__all__ = ["Section", "Settings", "SettingsError"]
 
 
 class _FromFiles(PydanticBaseSettingsSource):
@@ -68,9 +68,18 @@ class Settings(Section):
     redis_url: SecretStr | None = Field(None, description="redis://… ; unset: embedded")
     temporal_address: str | None = Field(None, description="host:port ; unset: embedded")
     temporal_namespace: str = "default"
+    temporal_tls: bool = Field(False, description="talk TLS to Temporal; on by itself with any of the five below")
+    temporal_ca: Path | None = Field(None, description="PEM file of the CA to believe; unset: those of the system")
+    temporal_cert: Path | None = Field(None, description="PEM file of our certificate, for mTLS")
+    temporal_key: Path | None = Field(None, description="PEM file of its key")
+    temporal_server_name: str | None = Field(None, description="the name in the server's certificate, if another")
+    temporal_api_key: SecretStr | None = Field(None, description="for Temporal Cloud; needs TLS")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    public_url: str | None = Field(None, description="where vendors reach us; unset: http://{host}:{port}")
+    public_url: str | None = Field(None, description="where vendors reach us; unset: http(s)://{host}:{port}")
+    tls_cert: Path | None = Field(None, description="PEM file: the API answers by TLS with this certificate")
+    tls_key: Path | None = Field(None, description="PEM file of its key, unless that is in the same")
+    tls_client_ca: Path | None = Field(None, description="PEM file: only callers with a certificate of this CA")
     data_dir: Path = Path(".clarion")
     dev: bool = Field(False, description="loopback calls without a key are tenant `dev`; any recipient id resolves")
     max_batch: int = Field(512, ge=1, le=512, description="deliveries a run may share; 1: a run for each notification")
@@ -103,7 +112,12 @@ class Settings(Section):
     @property
     def reachable_at(self) -> str:
         """The base URL vendors call, without a slash at its end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or self.listens_at).rstrip("/")
+
+    @property
+    def listens_at(self) -> str:
+        """The API's own base URL."""
+        return f"http{'s' if self.tls_cert else ''}://{self.host}:{self.port}"
 
     def required(self, name: str) -> str:
         """A setting this process cannot do without, in clear. Raises SettingsError."""

@@ -78,12 +78,7 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         gates = await stack.enter_async_context(opening)
         tally = Tally(gates.gate, Breakers(db, here.channels, settings.redrive).changed)
         stack.push_async_callback(tally.close)
-        client = await connect(
-            settings.required("temporal_address"),
-            settings.temporal_namespace,
-            traces.temporal_interceptors(),
-            lazy=False,
-        )
+        client = await connect(settings, traces.temporal_interceptors(), lazy=False)
         callback = f"{settings.reachable_at}/webhook"
         means = Means(
             db,

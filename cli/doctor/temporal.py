@@ -18,12 +18,13 @@ def temporal(settings: Settings, queues: Sequence[str]) -> Callable[[], AsyncIte
     """Reachable and prepared, and every one of these queues served."""
 
     async def check() -> AsyncIterator[Finding]:
-        from temporalio.client import Client
         from temporalio.service import RPCError
+
+        from runs import reach
 
         address, namespace = settings.required("temporal_address"), settings.temporal_namespace
         try:
-            client = await Client.connect(address, namespace=namespace)
+            client = await reach(settings)
         except RuntimeError:
             yield wrong("Temporal", f"{address} does not answer", "Start it, or set CLARION_TEMPORAL_ADDRESS.")
             return

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+from yarl import URL
 
 from domain.messages import Card, Message
 from domain.outcomes import Answer, Outcome, accepted, in_doubt
@@ -17,6 +18,7 @@ from providers.base import Call, Forged, Provider
 from providers.email.mail import MailSettings, from_address, name_and_address, subject_of
 from providers.email.ses_events import KEY_TAG, read_event, tag_of
 from providers.errors import ErrorMap
+from providers.guard import PublicOnly
 from providers.http import Http
 from providers.sns_topic import Topic
 
@@ -29,6 +31,7 @@ class SesSettings(AwsSettings):
     configuration_set: str | None = Field(None, description="the one that publishes events to the topic")
     topic_arn: str | None = Field(None, description="the topic the events come from; unset: no event is believed")
     cert_url: str | None = Field(None, description="one more signing certificate to trust, besides Amazon's own")
+    private_sns: bool = Field(False, description="SNS may have a private address, as a VPC endpoint gives it one")
     max_age: float = Field(
         timedelta(hours=1).total_seconds(), ge=3600, description="seconds; SNS repeats with the first timestamp"
     )
@@ -55,7 +58,8 @@ class Ses(Provider):
         self._settings = settings = SesSettings.load()
         self._mail = MailSettings.load()
         self._aws = Aws("sesv2", settings, self.errors)
-        self._http = Http()
+        trusted = {URL(settings.cert_url).host or ""} if settings.cert_url else set[str]()
+        self._http = Http(None if settings.private_sns else PublicOnly(trusted))  # its URLs come with the calls
         topic = settings.topic_arn
         self._topic = Topic(topic, settings.max_age, settings.cert_url, self._http) if topic else None
 

@@ -8,6 +8,7 @@ from ledger.database import Database
 from ledger.dead_letter_list import Which
 from ledger.dead_letters import discard
 from runs import Runs, connect
+from settings import Settings
 
 
 def _shown(name: str) -> float | None:
@@ -18,7 +19,9 @@ async def test_depth_and_age_follow_the_dead_letters(
     database_url: str, temporal_address: str, temporal_namespace: str
 ) -> None:
     db = Database(database_url, pool_size=2)
-    maintenance = Maintenance(db, Runs(await connect(temporal_address, temporal_namespace)))
+    maintenance = Maintenance(
+        db, Runs(await connect(Settings(temporal_address=temporal_address, temporal_namespace=temporal_namespace)))
+    )
     batch = batch_of(await accept(db, submission(channels=("sms",), recipients=("ann", "bob"))))
     await dead(db, batch, CHANNELS["sms"])
     await db.run("UPDATE dead_letter SET dead_at = dead_at - interval '5 hours' WHERE seq = 1")

@@ -40,7 +40,7 @@ async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     cards = [provider.card for provider in here.providers.values()]
     opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())
     gates = await OPENED.enter_async_context(opening)
-    runs = Runs(await connect(settings.required("temporal_address"), settings.temporal_namespace))
+    runs = Runs(await connect(settings))
     terms = Terms(ledgers.operate, Limits())
     intake = Intake(ledgers.intake, here.channels, cap=512, weight_of=terms.weight)
     lanes = Lanes(intake, runs, max_batch=512, bound=1000, weight_of=terms.weight)

@@ -105,7 +105,12 @@ async def test_every_answer_has_a_request_id(admin: AsyncClient) -> None:
 async def test_paths_and_methods_that_are_none(admin: AsyncClient) -> None:
     answer = await admin.get("/nowhere")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not_found")
-    for method, path, allowed in (("PUT", "/livez", "GET"), ("GET", "/notify", "POST"), ("GET", "/webhook/x", "POST")):
+    for method, path, allowed in (
+        ("PUT", "/livez", "GET"),
+        ("GET", "/notify", "POST"),
+        ("GET", "/webhook/x", "POST"),
+        ("POST", "/recipients/ann", "DELETE, GET, PUT"),
+    ):
         answer = await admin.request(method, path)
         assert (answer.status_code, answer.json()["code"], answer.headers["Allow"]) == (
             405,

@@ -17,6 +17,7 @@ from ledger.database import Database
 from ledger.keys import Role
 from runs import connect
 from runs.prepare import prepare
+from settings import Settings
 from workers.embedded.record import Record
 
 
@@ -170,7 +171,8 @@ async def test_who_may_not_make_roles_is_told_what_to_ask_for(alone: CommandLine
 
 async def test_the_doctor_sees_that_nobody_works(alone: CommandLine, servers: Servers) -> None:
     namespace = f"doctor-{uuid4().hex[:8]}"
-    await prepare(await connect(servers.temporal_address, namespace, lazy=False))
+    at = Settings(temporal_address=servers.temporal_address, temporal_namespace=namespace)
+    await prepare(await connect(at, lazy=False))
     settings = {"CLARION_TEMPORAL_ADDRESS": servers.temporal_address, "CLARION_TEMPORAL_NAMESPACE": namespace}
     result = await alone.knowing(**settings).process("doctor", "--json")
     states = {finding["part"]: finding["state"] for finding in result.json}

@@ -9,8 +9,8 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signing import callback_call
 
+from bench.fuzz.signing import callback_call
 from domain.ids import DeliveryId
 from domain.receipts import Report
 from providers.base import Call, Forged, Malformed

@@ -8,9 +8,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signing import SendGridSigner
 from vendor_side import MAIL, Make, OneAnswer, Sandbox, message
 
+from bench.fuzz.signing import SendGridSigner
 from domain.messages import Content, Sender
 from domain.outcomes import Outcome
 from domain.receipts import Receipt, Report

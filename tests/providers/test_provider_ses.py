@@ -7,9 +7,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signing import TOPIC, SnsSigner
 from vendor_side import MAIL, Make, OneAnswer, message
 
+from bench.fuzz.signing import TOPIC, SnsSigner
 from domain.messages import Content, Sender
 from domain.receipts import Report
 from domain.suppressions import Reason
@@ -139,6 +139,8 @@ async def test_feedback_of_an_identity_is_known_by_the_vendors_id(
         {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com:8443/cert.pem"},
         {"SigningCertURL": "http://sns.eu-west-1.amazonaws.com/cert.pem"},
         {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/cert.exe"},
+        {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/any.pem"},
+        {"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/x/SimpleNotificationService-01234567.pem"},
         {"SigningCertURL": "https://[sns/cert.pem"},
         {"Timestamp": "yesterday"},
         {"Timestamp": "2026-11-24T10:00:00"},

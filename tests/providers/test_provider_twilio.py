@@ -4,9 +4,9 @@ from urllib.parse import parse_qs
 
 import orjson
 import pytest
-from signing import twilio_call
 from vendor_side import PHONE, TEXT, Make, OneAnswer, message, unanswered
 
+from bench.fuzz.signing import twilio_call
 from domain.messages import Sender
 from domain.outcomes import Outcome
 from domain.receipts import Report

@@ -104,7 +104,7 @@ async def staged(settings: Settings, vendors: Sandbox, *, held: bool = False) ->
     """
     settings = settings.model_copy(update={"port": free_ports(1)[0]})
     async with AsyncExitStack() as stack:
-        client = await connect(settings.required("temporal_address"), settings.temporal_namespace, lazy=False)
+        client = await connect(settings, lazy=False)
         await prepare(client)
         shop = await stack.enter_async_context(workshop(settings))
         stack.push_async_callback(_end_all, client)

@@ -1,4 +1,4 @@
-"""Vendors' signatures made here, from the vendors' own descriptions, by keys of the test's own."""
+"""Vendors' signatures made here, from the vendors' own descriptions, by keys of our own."""
 
 import base64
 import hashlib
