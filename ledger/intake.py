@@ -23,7 +23,7 @@ from domain.suppressions import blind
 from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
 from ledger.suppressions import WHY
 
-_MUCH = 64  # deliveries a tenant has in one flush
+_MUCH = 16  # deliveries a tenant has in one flush
 SPLIT = 512  # deliveries: a notification with more fills several batches
 KEY_LIFE = timedelta(hours=24)  # of an idempotency key
 _RESOLVE_FOR = 30.0  # seconds to find out what became of a COMMIT whose connection broke
