@@ -17,7 +17,7 @@ from cli.main import app
 CONTRACT = {"dev", "demo", "api", "worker", "migrate", "send", "status", "list", "tail", "dead-letters", "tenants"}
 CONTRACT |= {"keys", "recipients", "providers", "doctor", "cancel", "metrics", "audit"}
 WITH_DATA = {"audit", "demo", "send", "status", "list", "tail", "cancel", "metrics", "providers", "doctor"}
-WITHOUT_DATA = {"recipients delete", "keys revoke"}
+WITHOUT_DATA = {"recipients delete", "keys revoke", "suppressions remove"}
 
 
 def commands() -> Iterator[str]:

@@ -14,7 +14,20 @@ from observe import metrics, reading
 from observe.exposition import exposition, serve
 from settings import SettingsError
 
-LABELS = {"priority", "reason", "channel", "provider", "outcome", "report", "result", "lane", "status", "step", "queue"}
+LABELS = {
+    "priority",
+    "limit",
+    "reason",
+    "channel",
+    "provider",
+    "outcome",
+    "report",
+    "result",
+    "lane",
+    "status",
+    "step",
+    "queue",
+}
 
 
 def ours() -> list[str]:
