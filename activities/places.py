@@ -1,18 +1,60 @@
 """Calls in flight at each vendor, by whose they are: a tenant's flood leaves places to the others."""
 
-from collections import Counter, defaultdict
-from collections.abc import Generator
+import asyncio
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from domain import shares
 
+_TICK = 0.05  # seconds that places gather before somebody is called: a claim for each would be a query a message
+
+
+_CHUNK = 16  # places for which one of those that wait is called
+
+_Calls = OrderedDict[Callable[[], None], int]  # who waits, each with the most calls there should be
+
 
 class Places:
-    """One per process."""
+    """One per process. Who finds no room may wait to be called, owner by owner in turn."""
 
     def __init__(self, *, fair: bool = True) -> None:
         self._fair = fair
         self._taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._waiting: defaultdict[str, OrderedDict[str, _Calls]] = defaultdict(OrderedDict)  # by provider and owner
+        self._calling: dict[str, asyncio.Task[None]] = {}
+
+    def wait(self, provider: str, owner: str, most: int, call: Callable[[], None]) -> None:
+        """Call this once when it is its turn and there is room, by the rule of `room`. Waiting twice is waiting once."""
+        name = owner if self._fair else "all"
+        self._waiting[provider].setdefault(name, OrderedDict())[call] = most
+        if provider not in self._calling:
+            self._calling[provider] = asyncio.create_task(self._call(provider))
+
+    def leave(self, provider: str, call: Callable[[], None]) -> None:
+        """It waits no more."""
+        for owner, calls in list(self._waiting[provider].items()):
+            calls.pop(call, None)
+            if not calls:
+                del self._waiting[provider][owner]
+
+    async def _call(self, provider: str) -> None:
+        waiting = self._waiting[provider]
+        while waiting:
+            await asyncio.sleep(_TICK)
+            for owner in list(waiting):
+                self._call_some(provider, owner)
+        del self._calling[provider]
+
+    def _call_some(self, provider: str, owner: str) -> None:
+        """As many of an owner's as the room is worth; what they take is only known when they have claimed."""
+        calls = self._waiting[provider][owner]
+        room = self.room(provider, owner, next(iter(calls.values())))
+        for _ in range(min(len(calls), -(-room // _CHUNK))):
+            call, _ = calls.popitem(last=False)
+            call()
+        if not calls:
+            del self._waiting[provider][owner]
 
     def room(self, provider: str, owner: str, most: int) -> int:
         """How many calls more this owner may begin, where there should be no more than `most` in all."""

@@ -34,7 +34,6 @@ from throttle.words import Admission
 log = logs.get(__name__)
 
 _LOOK_AGAIN = 1.0  # seconds: while calls are in flight, rows may come due (the shortest backoff is one second)
-_CROWDED = 0.05  # seconds: what is claimed and cannot be called yet only runs into its time-out
 _STAY = 5.0  # seconds an execution waits for the vendor's pace; for more the run sets a timer
 
 
@@ -86,6 +85,7 @@ class Sending:
         self._progress = asyncio.Event()
         self._letters: dict[UUID, Letter] = {}
         self._window = provider.card.concurrency
+        self._most = CONNECTIONS if leg.priority is Priority.HIGH else CONNECTIONS * 3 // 4  # calls in flight
         self._due = 0  # rows that could be claimed, as far as is known
         self._look_at = 0.0  # when to look for more of them, by the loop's clock
         self._held: float | None = None
@@ -100,11 +100,14 @@ class Sending:
         if found.abandoned:
             ids = {"batch": str(self._leg.batch), "provider": self._leg.provider}
             log.warning("deliver.abandoned", **ids, deliveries=found.abandoned)
-        async with asyncio.TaskGroup() as calls:
-            await self._probe_others(calls)
-            if found.doubtful:
-                await self._end_doubts(calls)
-            await self._until_nothing_is_due(calls)
+        try:
+            async with asyncio.TaskGroup() as calls:
+                await self._probe_others(calls)
+                if found.doubtful:
+                    await self._end_doubts(calls)
+                await self._until_nothing_is_due(calls)
+        finally:
+            self._means.places.leave(self._leg.provider, self._called)
         return self._held
 
     async def _probe_others(self, calls: asyncio.TaskGroup) -> None:
@@ -174,7 +177,9 @@ class Sending:
         if not room:
             self._held = self._means.standing.roads(self._leg.channel, self._leg.priority).held.get(self._leg.provider)
         if not wanted:
-            self._look_at = now + (_LOOK_AGAIN if room else _CROWDED)
+            self._look_at = now + _LOOK_AGAIN
+            if not room:  # what is claimed and cannot be called yet only runs into its time-out
+                self._means.places.wait(self._leg.provider, self._owner, self._most, self._called)
             return
         admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
         if admission.granted:
@@ -186,9 +191,13 @@ class Sending:
 
     def _room(self) -> int:
         """Rows that may be claimed until this process has as many calls in flight as the vendor's connections."""
-        most = CONNECTIONS if self._leg.priority is Priority.HIGH else CONNECTIONS * 3 // 4
-        calls = self._means.places.room(self._leg.provider, self._owner, most)
+        calls = self._means.places.room(self._leg.provider, self._owner, self._most)
         return calls * self._outlet.provider.card.batch_size
+
+    def _called(self) -> None:
+        """There is room again, and it is our turn."""
+        self._look_at = 0.0
+        self._progress.set()
 
     async def _claim_granted(self, admission: Admission, calls: asyncio.TaskGroup) -> None:
         claims = await deliveries.claim(self._means.db, self._leg, admission.granted)

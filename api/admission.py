@@ -36,9 +36,13 @@ class Admission:
             if found := await self.repeated(submission):
                 return found
             raise full from None
-        accepted = await self._lanes.submit(submission)
-        if not accepted.replayed:
-            self._backlog.took(submission)
+        try:
+            accepted = await self._lanes.submit(submission)
+        except Exception:
+            self._backlog.drop(submission)
+            raise
+        if accepted.replayed:
+            self._backlog.drop(submission)
         return accepted
 
     async def _look_up(self, repeats: Sequence[Submission]) -> Flushed[Verdict | None]:

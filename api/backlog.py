@@ -62,7 +62,7 @@ class Backlog:
         metrics.LANE_BACKLOG_LIMIT.set(limit)
 
     def admit(self, submission: Submission) -> None:
-        """Raises Full where too much waits: low priority first, for to it the others count, but not the other way.
+        """Count it in. Raises Full where too much waits: low priority first, for to it the others count, but not back.
 
         What is scheduled adds nothing to what waits now, and is let in.
         """
@@ -75,11 +75,15 @@ class Backlog:
             if excess > 0 and not (self._fair and self._has_little(submission.tenant, lanes, depth)):
                 raise Full(_pause(excess, sum(lane.pace for lane in lanes)))
 
-    def took(self, submission: Submission) -> None:
-        """It was accepted, and waits."""
+        for channel in submission.channels:
+            self._lanes[channel, submission.priority].taken[submission.tenant] += len(submission.recipients)
+
+    def drop(self, submission: Submission) -> None:
+        """It was not accepted after all, or had been before."""
         if not _scheduled(submission):
             for channel in submission.channels:
-                self._lanes[channel, submission.priority].taken[submission.tenant] += len(submission.recipients)
+                taken = self._lanes[channel, submission.priority].taken
+                taken[submission.tenant] = max(0, taken[submission.tenant] - len(submission.recipients))
 
     async def read(self) -> None:
         """Ask the ledger. Raises LedgerUnavailable: then the last answer stands."""

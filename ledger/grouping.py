@@ -66,6 +66,7 @@ class Group(Generic[In, Out]):
         self._served: set[str] = set()  # whose items the last flush took
         self._newcomer = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()
 
     @property
     def depth(self) -> int:
@@ -87,8 +88,8 @@ class Group(Generic[In, Out]):
 
     async def close(self) -> None:
         """Wait until everything that was put is through."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while waited := self._tasks | self._following:
+            await asyncio.wait(waited)
 
     def _fits(self, owner: str, weight: int) -> bool:
         own, owners = self._waiting.of(owner), self._waiting.owners + (self._waiting.of(owner) == 0)
@@ -101,7 +102,7 @@ class Group(Generic[In, Out]):
             self._newcomer.clear()
             follow_up = await self._answer(group)
             if follow_up is not None:
-                await self._follow(follow_up)
+                await self._follow_unless_newcomer(follow_up)
             # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
             await self._pause(self._pace * min(1.0, (len(group) - 1) / 16))
         # At once, not by a callback a moment later: an item put in that moment would wait for a task that has ended.
@@ -115,6 +116,18 @@ class Group(Generic[In, Out]):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._newcomer.wait()
+
+    async def _follow_unless_newcomer(self, follow_up: Awaitable[None]) -> None:
+        """Under load the next flush waits for it; but not one for an owner who had nothing in the last."""
+        following = asyncio.create_task(self._follow(follow_up))
+        if not self._turns:
+            await following
+            return
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
+        news = asyncio.create_task(self._newcomer.wait())
+        await asyncio.wait({following, news}, return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
 
     async def _follow(self, follow_up: Awaitable[None]) -> None:
         """Everyone has been answered: a fault here must not keep those that wait from their own flush."""

@@ -19,7 +19,8 @@ from activities.places import Places
 from activities.recorder import Recorder
 from activities.sending import Means
 from activities.watching import Watching
-from domain.priorities import MAINTENANCE
+from domain.priorities import MAINTENANCE, Priority
+from domain.runs import silence_of
 from ledger.database import Database, LedgerUnavailable
 from ledger.provider_switches import switches
 from ledger.roles import LedgerRole
@@ -111,6 +112,7 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
             disable_eager_activity_execution=True,
             graceful_shutdown_timeout=_grace(shop),
         )
+    high = queue.endswith(f"-{Priority.HIGH}")
     chores = [shop.maintenance.sweep, shop.maintenance.tidy]
     carrying = [shop.activities.deliver, shop.activities.retry, shop.activities.discard]
     return Worker(
@@ -119,7 +121,8 @@ def worker_for(queue: str, shop: Workshop) -> Worker:
         activities=chores if queue == MAINTENANCE else carrying,
         max_concurrent_activities=_AT_ONCE,
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
-        max_heartbeat_throttle_interval=timedelta(seconds=3),
+        # Each heartbeat that goes out is a write of Temporal's; those that wait in a crowd are many.
+        max_heartbeat_throttle_interval=timedelta(seconds=silence_of(Priority.HIGH if high else Priority.LOW) / 3),
         graceful_shutdown_timeout=_grace(shop),
     )
 

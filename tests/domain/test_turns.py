@@ -1,7 +1,9 @@
 """Owners take turns: each gets its share of every round, in order, and nothing is lost; a reserve is for the small."""
 
+import asyncio
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +93,19 @@ def _check_what_is_left(fair: Places, plain: Places) -> None:
     with fair.taken("vendor", "small"):
         assert fair.room("vendor", "small", 8) == 1
     assert fair.room("vendor", "small", 8) == 2
+
+
+async def test_who_waits_for_a_place_is_called_owner_by_owner() -> None:
+    places, called = Places(), list[str]()
+    with ExitStack() as calls:
+        for _ in range(4):
+            calls.enter_context(places.taken("vendor", "other"))
+        for owner, n in (("flood", 1), ("flood", 2), ("flood", 3), ("small", 1)):
+            places.wait("vendor", owner, 4, partial(called.append, f"{owner} {n}"))
+        gone = partial(called.append, "gone")
+        places.wait("vendor", "flood", 4, gone)
+        places.leave("vendor", gone)
+        await asyncio.sleep(0.12)
+        assert sorted(called) == ["flood 1", "flood 2", "small 1"]  # each tick one of each, out of the reserve
+    await asyncio.sleep(0.12)
+    assert sorted(called) == ["flood 1", "flood 2", "flood 3", "small 1"]
