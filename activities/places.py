@@ -1,12 +1,16 @@
-"""Calls in flight at each vendor, by whose they are: a tenant's flood leaves places to the others."""
+"""Sends in hand at each vendor, by whose they are: a tenant's flood leaves places to the others."""
 
 import asyncio
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Never
 
 from domain import shares
+from providers.http import CONNECTIONS
 
+_LAG = 0.012  # seconds: this late, the process has more in hand than it can serve at once
+_LEAST = 8  # sends in hand at a provider, however busy the process is
 _TICK = 0.05  # seconds that places gather before somebody is called: a claim for each would be a query a message
 
 
@@ -23,9 +27,22 @@ class Places:
         self._taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._waiting: defaultdict[str, OrderedDict[str, _Calls]] = defaultdict(OrderedDict)  # by provider and owner
         self._calling: dict[str, asyncio.Task[None]] = {}
+        self._bearable = CONNECTIONS
+
+    async def keep(self) -> Never:
+        """Hold what is in hand to what the process can serve promptly: else whoever comes waits behind all of it.
+
+        Additive increase, multiplicative decrease, by how late a short sleep ends. Run it as a task.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + 0.02
+            await asyncio.sleep(0.02)
+            late = loop.time() - due > _LAG
+            self._bearable = max(_LEAST, self._bearable * 7 // 8) if late else min(CONNECTIONS, self._bearable + 4)
 
     def wait(self, provider: str, owner: str, most: int, call: Callable[[], None]) -> None:
-        """Call this once when it is its turn and there is room, by the rule of `room`. Waiting twice is waiting once."""
+        """Call this once when it is its turn and there is room. Waiting twice is waiting once."""
         name = owner if self._fair else "all"
         self._waiting[provider].setdefault(name, OrderedDict())[call] = most
         if provider not in self._calling:
@@ -58,7 +75,7 @@ class Places:
 
     def room(self, provider: str, owner: str, most: int) -> int:
         """How many calls more this owner may begin, where there should be no more than `most` in all."""
-        taken = self._taken[provider]
+        taken, most = self._taken[provider], min(most, self._bearable)
         own, owners = taken[owner], len(taken)
         if not own:
             del taken[owner]
@@ -69,7 +86,7 @@ class Places:
 
     @contextmanager
     def taken(self, provider: str, owner: str) -> Generator[None]:
-        """A call is in flight inside the block."""
+        """A send is in hand inside the block, from its call until it is recorded."""
         taken = self._taken[provider]
         taken[owner] += 1
         try:

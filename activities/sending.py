@@ -253,6 +253,10 @@ class Sending:
         claims = await self._in_time(outlet, claims)
         if not claims:
             return
+        with self._means.places.taken(outlet.leg.provider, self._owner):
+            await self._send(outlet, claims)
+
+    async def _send(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
         letter = self._letters[claims[0].notification]
         leg = outlet.leg
         started = time.perf_counter()
@@ -287,8 +291,7 @@ class Sending:
         leg = outlet.leg
         call = self._means.tally.begin(leg.provider, outlet.probe)
         try:
-            with self._means.places.taken(leg.provider, self._owner):
-                answers = await outlet.provider.send(messages, leg.channel.timeout[leg.priority])
+            answers = await outlet.provider.send(messages, leg.channel.timeout[leg.priority])
         except Exception as error:
             # A provider must not raise. It did: whether the vendor took the message, nobody knows.
             log.exception("provider.raised", provider=leg.provider, error=type(error).__name__)

@@ -36,13 +36,12 @@ class Admission:
             if found := await self.repeated(submission):
                 return found
             raise full from None
+        new = False
         try:
             accepted = await self._lanes.submit(submission)
-        except Exception:
-            self._backlog.drop(submission)
-            raise
-        if accepted.replayed:
-            self._backlog.drop(submission)
+            new = not accepted.replayed
+        finally:
+            self._backlog.entered(submission, accepted=new)
         return accepted
 
     async def _look_up(self, repeats: Sequence[Submission]) -> Flushed[Verdict | None]:

@@ -26,21 +26,23 @@ _LONGEST = 30  # seconds a caller is sent away for
 
 @dataclass(slots=True)
 class _Lane:
-    """One channel at one priority. `taken`: accepted here since the last reading; `pace`: deliveries leaving, a second.
+    """One channel at one priority. `entering`: let in here and not yet accepted; `taken`: accepted here since the last
+    reading; `pace`: deliveries leaving, a second.
 
     What other API processes accept meanwhile looks like a slower pace: callers are then sent away for longer.
     """
 
     waiting: Counter[str | None] = field(default_factory=Counter[str | None])  # by tenant, None: shared
+    entering: Counter[str | None] = field(default_factory=Counter[str | None])
     taken: Counter[str | None] = field(default_factory=Counter[str | None])
     pace: float = 0.0
 
     @property
     def depth(self) -> int:
-        return self.waiting.total() + self.taken.total()
+        return self.waiting.total() + self.entering.total() + self.taken.total()
 
     def of(self, tenant: str) -> int:
-        return self.waiting[tenant] + self.taken[tenant]
+        return self.waiting[tenant] + self.entering[tenant] + self.taken[tenant]
 
     def see(self, waiting: Counter[str | None], seconds: float) -> None:
         """A new reading, so many seconds after the last."""
@@ -76,14 +78,19 @@ class Backlog:
                 raise Full(_pause(excess, sum(lane.pace for lane in lanes)))
 
         for channel in submission.channels:
-            self._lanes[channel, submission.priority].taken[submission.tenant] += len(submission.recipients)
+            self._lanes[channel, submission.priority].entering[submission.tenant] += len(submission.recipients)
 
-    def drop(self, submission: Submission) -> None:
-        """It was not accepted after all, or had been before."""
-        if not _scheduled(submission):
-            for channel in submission.channels:
-                taken = self._lanes[channel, submission.priority].taken
-                taken[submission.tenant] = max(0, taken[submission.tenant] - len(submission.recipients))
+    def entered(self, submission: Submission, *, accepted: bool) -> None:
+        """What was let in is through: accepted and waiting, or not, or it had been accepted before."""
+        if _scheduled(submission):
+            return
+        for channel in submission.channels:
+            lane = self._lanes[channel, submission.priority]
+            lane.entering[submission.tenant] -= len(submission.recipients)
+            if lane.entering[submission.tenant] <= 0:
+                del lane.entering[submission.tenant]
+            if accepted:
+                lane.taken[submission.tenant] += len(submission.recipients)
 
     async def read(self) -> None:
         """Ask the ledger. Raises LedgerUnavailable: then the last answer stands."""
@@ -111,7 +118,7 @@ class Backlog:
 
     def _has_little(self, tenant: str, lanes: Sequence[_Lane], depth: int) -> bool:
         own = sum(lane.of(tenant) for lane in lanes)
-        others = {each for lane in lanes for each in (*lane.waiting, *lane.taken)} - {tenant}
+        others = {each for lane in lanes for each in (*lane.waiting, *lane.entering, *lane.taken)} - {tenant}
         return shares.room(own, depth, self._limit, len(others) + 1) > 0
 
     def _before(self, channel: str, priority: Priority) -> Sequence[_Lane]:

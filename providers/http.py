@@ -15,7 +15,7 @@ from domain.outcomes import Answer, in_doubt, vendor_down
 from providers.guard import PublicOnly
 from settings import SettingsError
 
-CONNECTIONS = 192  # per provider and process: more in flight make no vendor faster, and a queue there knows no turns
+CONNECTIONS = 256  # per provider and process: more in flight make no vendor faster, and a queue there knows no turns
 KEEP_ALIVE = 4  # seconds; less than a server's own (uvicorn 5, nginx 75): we rarely write into a closing connection
 CONNECT_SHARE = 0.6  # of the time allowed: a time-out after it is one after the request left
 

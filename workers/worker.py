@@ -81,6 +81,7 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
         stack.push_async_callback(tally.close)
         client = await connect(settings, traces.temporal_interceptors(), lazy=False)
         callback = f"{settings.reachable_at}/webhook"
+        places = Places(fair=settings.fairness)
         means = Means(
             db,
             recorder,
@@ -90,10 +91,10 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
             gates.standing,
             gates.watch,
             callback,
-            Places(fair=settings.fairness),
+            places,
         )
         checks, watching = Checks(gates.gate, tally, here.providers), Watching(means, here.channels)
-        await stack.enter_async_context(beside(checks.keep(), watching.keep()))
+        await stack.enter_async_context(beside(checks.keep(), watching.keep(), places.keep()))
         yield Workshop(client, here, gates, Activities(means, here.channels), Maintenance(db, Runs(client)))
 
 

@@ -1,6 +1,7 @@
 """Owners take turns: each gets its share of every round, in order, and nothing is lost; a reserve is for the small."""
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import ExitStack
 from functools import partial
@@ -109,3 +110,17 @@ async def test_who_waits_for_a_place_is_called_owner_by_owner() -> None:
         assert sorted(called) == ["flood 1", "flood 2", "small 1"]  # each tick one of each, out of the reserve
     await asyncio.sleep(0.12)
     assert sorted(called) == ["flood 1", "flood 2", "flood 3", "small 1"]
+
+
+async def test_a_process_that_falls_behind_takes_less_in_hand_and_more_again_when_it_has_time() -> None:
+    places = Places()
+    keeping = asyncio.create_task(places.keep())
+    whole = places.room("vendor", "a", 10_000)
+    for _ in range(20):
+        time.sleep(0.03)  # something holds the loop up
+        await asyncio.sleep(0.001)
+    behind = places.room("vendor", "a", 10_000)
+    assert behind < whole / 2
+    await asyncio.sleep(0.5)
+    assert places.room("vendor", "a", 10_000) > behind
+    keeping.cancel()
