@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.access import HasParts, Reader
+from api.cursors import cursors
 from api.documented import problems
-from api.inputs import Moment, Name, Text, after_notification, to_cursor
+from api.inputs import Moment, Name, Text
 from api.paging import ListQuery, PageOut, page_of
 from domain.priorities import Priority
 from ledger.listing import Filters, listing
@@ -58,8 +59,10 @@ async def list_notifications(
 ) -> NotificationsOut:
     """The caller's notifications, newest first. A rare find may take several pages, some of them empty."""
     filters = Filters(query.channel, query.status, query.recipient, query.priority, query.since, query.until)
-    page = await listing(parts.reading(tenant), tenant, filters, query.limit, after_notification(query.cursor))
-    following = to_cursor(page.following) if page.following else None
+    known = cursors(parts, "notifications", tenant, query.model_dump())
+    after = known.place(query.cursor, UUID)
+    page = await listing(parts.reading(tenant), tenant, filters, query.limit, after)
+    following = known.to(page.following) if page.following else None
     return NotificationsOut(data=[_shown(one) for one in page.found], page=page_of(following))
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import HasParts, Operating, RequestId, by
+from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Text
 from api.paging import ListQuery, PageOut, page_of
@@ -75,10 +76,11 @@ class TenantsOut(BaseModel):
 @router.get("", operation_id="listTenants", responses=problems(401, 403, 422, 503))
 async def list_tenants(parts: HasParts, who: Operating, query: Annotated[ListQuery, Query()]) -> TenantsOut:
     """All tenants, by id."""
-    after = "".join(each for each in query.cursor or "" if each.isprintable())
+    known = cursors(parts, "tenants", None, query.model_dump())
+    after = known.place(query.cursor, str) or ""
     found = await tenants.listed(parts.db, after=after, most=query.limit + 1)
     page, more = found[: query.limit], len(found) > query.limit
-    return TenantsOut(data=[_shown(each) for each in page], page=page_of(page[-1].id if more else None))
+    return TenantsOut(data=[_shown(each) for each in page], page=page_of(known.to(page[-1].id) if more else None))
 
 
 @router.post("", operation_id="createTenant", status_code=201, responses=problems(401, 403, 409, 413, 422, 503))
