@@ -61,6 +61,7 @@ class StatusOut(BaseModel):
                 "workflow_ids": ["batch/01890a5d-ac97-7b3c-8a55-2c1f0e7d9b11"],
                 "priority": "normal",
                 "metadata": None,
+                "tags": ["campaign:spring"],
                 "created_at": "2026-03-01T09:00:00Z",
                 "updated_at": "2026-03-01T09:00:02Z",
                 "send_at": None,
@@ -90,6 +91,7 @@ class StatusOut(BaseModel):
     workflow_ids: list[str]
     priority: str
     metadata: dict[str, Any] | None
+    tags: list[str]
     created_at: datetime
     updated_at: datetime
     send_at: datetime | None
@@ -137,6 +139,7 @@ def _shown(found: Standing, following: str | None) -> StatusOut:
         workflow_ids=list(found.workflow_ids),
         priority=overview.priority,
         metadata=dict(overview.metadata) if overview.metadata is not None else None,
+        tags=list(overview.tags),
         created_at=overview.created_at,
         updated_at=found.updated_at,
         send_at=overview.send_at,

@@ -43,6 +43,9 @@ class ChangesIn(SendersIn):
     """What to change; what is not said stays."""
 
     name: Text = ""
+    keep_text: bool = Field(
+        default=False, description="keep words of messages and values of metadata in plain text, to be found by"
+    )
 
 
 class SuspendIn(BaseModel):
@@ -64,6 +67,7 @@ class TenantOut(BaseModel):
     created_at: datetime | None
     suspended_at: datetime | None
     suspended_reason: str | None
+    keep_text: bool
 
 
 class TenantsOut(BaseModel):
@@ -103,7 +107,7 @@ async def get_tenant(parts: HasParts, who: Operating, id: Id) -> TenantOut:
 
 @router.patch("/{id}", operation_id="updateTenant", responses=problems(401, 403, 404, 413, 422, 503))
 async def update_tenant(parts: HasParts, who: Operating, request: RequestId, id: Id, body: ChangesIn) -> TenantOut:
-    """Change its name or senders."""
+    """Change its name or senders, or whether its messages can be searched."""
     try:
         changes = body.model_dump(exclude_unset=True)
         return _there(await tenants.update(parts.db, sane(id), changes, by(who, request)))
