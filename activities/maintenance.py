@@ -6,7 +6,7 @@ import time
 from temporalio import activity
 
 from domain.runs import SWEEP, TIDY
-from ledger import receipts, statistics, sweeping
+from ledger import receipts, searching, statistics, sweeping
 from ledger.database import Database
 from ledger.partitions import ensure_partitions
 from observe import logs, metrics
@@ -68,6 +68,7 @@ class Maintenance:
         await self._runs.wake(heard.wake)
         activity.heartbeat()
         pruned = await sweeping.prune(self._db, _RECEIPT_DAYS)
+        pruned["search_entries"] = await searching.prune(self._db)
         activity.heartbeat()
         folded = await statistics.fold(self._db)
         async with self._db.begin() as connection:

@@ -8,16 +8,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.access import HasParts, KeyKeeper
+from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Moment, Text
 from api.paging import ListQuery, PageOut, page_of
-from api.problems import Problem
-from api.requests import Fault
 from ledger import audit
 
 router = APIRouter(tags=["audit"], prefix="/audit")
-
-_MOST_ID = 2**63 - 1
 
 
 class ActsQuery(ListQuery):
@@ -51,22 +48,16 @@ class ActsOut(BaseModel):
 @router.get("", operation_id="listAudit", responses=problems(401, 403, 422, 503))
 async def list_acts(parts: HasParts, who: KeyKeeper, query: Annotated[ActsQuery, Query()]) -> ActsOut:
     """Acts, newest first."""
+    tenant = who.tenant or query.tenant
+    known = cursors(parts, "audit", tenant, query.model_dump(exclude={"tenant"}))
     found = await audit.listed(
         parts.reading(who.tenant),
         query.limit + 1,
-        tenant=who.tenant or query.tenant,
+        tenant=tenant,
         action=query.action,
         since=query.since,
-        before=_before(query.cursor),
+        before=known.place(query.cursor, int),
     )
     page, more = found[: query.limit], len(found) > query.limit
-    return ActsOut(data=[ActOut(**asdict(act)) for act in page], page=page_of(str(page[-1].id) if more else None))
-
-
-def _before(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal() and 0 < int(cursor[:20]) <= _MOST_ID and len(cursor) < 20):
-        fault = Fault("/query/cursor", "This is no cursor of this list.")
-        raise Problem("invalid_request", "The request is not valid.", errors=(fault,))
-    return int(cursor)
+    following = known.to(page[-1].id) if more else None
+    return ActsOut(data=[ActOut(**asdict(act)) for act in page], page=page_of(following))

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import HasParts, LetterKeeper, LetterReader
+from api.cursors import cursors
 from api.documented import problems
-from api.inputs import LetterId, Moment, Name, Text, after_letter, delivery_id, to_cursor
+from api.inputs import LetterId, Moment, Name, Text, delivery_id
 from api.paging import ListQuery, PageOut, page_of
 from api.parts import Parts
 from api.problems import Problem
@@ -119,9 +120,11 @@ class DiscardManyOut(ManyOut):
 async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated[LettersQuery, Query()]) -> LettersOut:
     """Dead letters, newest first."""
     limit, which = query.limit, _which(query, who.tenant)
-    found = await dead_letter_list.listed(parts.reading(who.tenant), which, limit + 1, after_letter(query.cursor))
+    known = cursors(parts, "dead letters", who.tenant, query.model_dump())
+    after = known.place(query.cursor, _died)
+    found = await dead_letter_list.listed(parts.reading(who.tenant), which, limit + 1, after)
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
-    following = to_cursor(last.dead_at.isoformat(), last.id) if last else None
+    following = known.to(last.dead_at.isoformat(), last.id) if last else None
     return LettersOut(data=[_shown(letter) for letter in page], page=page_of(following))
 
 
@@ -183,6 +186,10 @@ async def _counted(parts: Parts, which: Which, move: Callable[[Which], Awaitable
     done = await move(which)
     await wake(parts, done.wake)
     return max(matched, done.moved), done.moved
+
+
+def _died(at: str, delivery: str) -> tuple[datetime, DeliveryId]:
+    return datetime.fromisoformat(at), DeliveryId.parse(delivery)
 
 
 def _which(wanted: FilterIn, tenant: str | None) -> Which:

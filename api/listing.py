@@ -1,17 +1,25 @@
 """`GET /notifications`: a tenant's notifications, newest first."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from api.access import HasParts, Reader
+from api.cursors import cursors
 from api.documented import problems
-from api.inputs import Moment, Name, Text, after_notification, to_cursor
+from api.inputs import Moment, Name, Text
 from api.paging import ListQuery, PageOut, page_of
+from api.problems import Problem
+from api.requests import Fault
+from domain import search
 from domain.priorities import Priority
+from domain.search import MOST_TAGS, TAG
+from ledger import searching
+from ledger.database import Database
 from ledger.listing import Filters, listing
 from ledger.notifications import Overview
 
@@ -20,8 +28,22 @@ router = APIRouter(tags=["notifications"])
 Overall = Literal["SCHEDULED", "ENQUEUED", "PROCESSING", "COMPLETED", "PARTIAL_FAILURE", "FAILED", "CANCELLED"]
 
 
+def _sayable(read: Callable[[str], object]) -> AfterValidator:
+    """Text that `read` can read."""
+
+    def checked(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(checked)
+
+
+Tag = Annotated[str, Field(pattern=TAG)]
+Metadata = Annotated[Text, _sayable(search.metadata_prefix)]
+
+
 class NotificationsQuery(ListQuery):
-    """What is looked for; what is not said is no condition."""
+    """What is looked for; what is not said is no condition. All that is said has to hold."""
 
     channel: Name | None = None
     status: Overall | None = None
@@ -29,6 +51,35 @@ class NotificationsQuery(ListQuery):
     priority: Priority | None = None
     since: Moment | None = Field(default=None, validation_alias="from", description="created at or after")
     until: Moment | None = Field(default=None, validation_alias="to", description="created before")
+    tag: list[Tag] = Field(default=[], max_length=MOST_TAGS, description="with this tag; with all of several")
+    tag_prefix: Tag | None = Field(default=None, description="with a tag that begins so", examples=["campaign:"])
+    metadata: list[Metadata] = Field(
+        default=[],
+        max_length=MOST_TAGS,
+        description="`key:beginning` of a text in the metadata; only for tenants that keep text",
+        examples=[["order:A-17"]],
+    )
+    q: Annotated[Text, _sayable(search.words)] | None = Field(
+        default=None,
+        description="words of subject, title and text, `begin*`: beginnings; only for tenants that keep text",
+        examples=["invoice 4711*"],
+    )
+
+    def filters(self) -> Filters:
+        """The same for the ledger."""
+        terms = [search.tag(name) for name in self.tag]
+        terms += [search.tag_prefix(self.tag_prefix)] if self.tag_prefix else []
+        terms += [search.metadata_prefix(text) for text in self.metadata]
+        terms += search.words(self.q) if self.q else ()
+        return Filters(
+            channel=self.channel,
+            status=self.status,
+            recipient=self.recipient,
+            priority=self.priority,
+            since=self.since,
+            until=self.until,
+            terms=tuple(dict.fromkeys(terms)),
+        )
 
 
 class NotificationOut(BaseModel):
@@ -39,6 +90,7 @@ class NotificationOut(BaseModel):
     channel_statuses: dict[str, str]
     priority: str
     metadata: dict[str, Any] | None
+    tags: list[str]
     created_at: datetime
     send_at: datetime | None
     expires_at: datetime | None
@@ -57,10 +109,23 @@ async def list_notifications(
     parts: HasParts, tenant: Reader, query: Annotated[NotificationsQuery, Query()]
 ) -> NotificationsOut:
     """The caller's notifications, newest first. A rare find may take several pages, some of them empty."""
-    filters = Filters(query.channel, query.status, query.recipient, query.priority, query.since, query.until)
-    page = await listing(parts.reading(tenant), tenant, filters, query.limit, after_notification(query.cursor))
-    following = to_cursor(page.following) if page.following else None
+    known = cursors(parts, "notifications", tenant, query.model_dump())
+    after = known.place(query.cursor, UUID)
+    db = parts.reading(tenant)
+    await _check_text(db, tenant, query)
+    page = await listing(db, tenant, query.filters(), query.limit, after)
+    following = known.to(page.following) if page.following else None
     return NotificationsOut(data=[_shown(one) for one in page.found], page=page_of(following))
+
+
+async def _check_text(db: Database, tenant: str, query: NotificationsQuery) -> None:
+    """Raises Problem 422 for a search in what this tenant has not chosen to keep."""
+    asked = "q" if query.q else "metadata"
+    if (query.q or query.metadata) and not await searching.keeps_text(db, tenant):
+        detail = (
+            "Only for tenants that keep text searchable: an operator says so by `clarion tenants update --keep-text`."
+        )
+        raise Problem("invalid_request", "The request is not valid.", errors=(Fault(f"/query/{asked}", detail),))
 
 
 def _shown(one: Overview) -> NotificationOut:
@@ -70,6 +135,7 @@ def _shown(one: Overview) -> NotificationOut:
         channel_statuses=dict(one.channel_statuses),
         priority=one.priority,
         metadata=dict(one.metadata) if one.metadata is not None else None,
+        tags=list(one.tags),
         created_at=one.created_at,
         send_at=one.send_at,
         expires_at=one.expires_at,

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.cursors import MOST_CURSOR
+
 
 class ListQuery(BaseModel):
     """What every list takes. A misspelt filter is refused: without it everything would be found."""
@@ -9,7 +11,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=50, ge=1, le=100, description="how many at most")
-    cursor: str | None = Field(default=None, max_length=500, description="`page.next` of the page before")
+    cursor: str | None = Field(default=None, max_length=MOST_CURSOR, description="`page.next` of the page before")
 
 
 class PageOut(BaseModel):

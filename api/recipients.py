@@ -10,9 +10,10 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from api.access import HasParts, Reader, RequestId, Sender, SendingKey, by
+from api.cursors import cursors
 from api.documented import FaultOut, problems
 from api.errors import faults_of, pointer
-from api.inputs import Text, after_name, plain, to_cursor
+from api.inputs import Text, plain
 from api.paging import ListQuery, PageOut, page_of
 from api.paths import REST_ID
 from api.problems import Problem
@@ -146,12 +147,13 @@ async def put_recipients(parts: HasParts, tenant: Sender, body: Entries, dry_run
 @router.get("", operation_id="listRecipients", responses=problems(401, 403, 422, 503))
 async def list_recipients(parts: HasParts, tenant: Reader, query: Annotated[RecipientsQuery, Query()]) -> RecipientsOut:
     """People by id."""
-    after = after_name(query.cursor)
+    known = cursors(parts, "recipients", tenant, query.model_dump())
+    after = known.place(query.cursor, str) or ""
     found = await recipients.listed(
         parts.reading(tenant), tenant, query.limit + 1, prefix=query.prefix or "", after=after
     )
     page, more = found[: query.limit], len(found) > query.limit
-    following = to_cursor(page[-1].id) if more else None
+    following = known.to(page[-1].id) if more else None
     return RecipientsOut(data=[_shown(person) for person in page], page=page_of(following))
 
 

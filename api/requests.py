@@ -14,6 +14,7 @@ from domain.addresses import email_address, phone_number
 from domain.channels import Channels
 from domain.messages import Content
 from domain.priorities import Priority
+from domain.search import MOST_TAGS, TAG
 from domain.submissions import Recipient, Submission
 
 MOST_RECIPIENTS = 1000
@@ -24,6 +25,7 @@ _FURTHEST = timedelta(days=366)
 
 _Id = Annotated[str, Field(min_length=1, max_length=255)]
 _Key = Annotated[str, Field(min_length=1, max_length=255)]
+_Tag = Annotated[str, Field(pattern=TAG, examples=["campaign:spring"])]
 
 
 class MessageIn(BaseModel):
@@ -58,6 +60,9 @@ class NotifyIn(BaseModel):
     message: Annotated[str, Field(min_length=1)] | MessageIn
     priority: Priority = Priority.NORMAL
     metadata: dict[str, Any] | None = Field(None, description="at most 4 kB; echoed in status and webhooks")
+    tags: Annotated[list[_Tag], Field(max_length=MOST_TAGS)] = Field(
+        [], description="to find it by, kept in plain text: no personal data"
+    )
     send_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 
@@ -138,6 +143,7 @@ class Reader:
             content=_content(wanted.message),
             priority=wanted.priority,
             metadata=wanted.metadata,
+            tags=tuple(dict.fromkeys(wanted.tags)),
             send_at=wanted.send_at,
             expires_at=wanted.expires_at,
             idempotency_key=key,

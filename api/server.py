@@ -83,6 +83,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
             invent=settings.dev,
             weight_of=weight,
             secret=settings.secret_key.get_secret_value().encode(),
+            keeps_text=terms.keeps_text,
         )
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
         stack.push_async_callback(lanes.close)

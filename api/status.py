@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.access import HasParts, Reader
+from api.cursors import cursors
 from api.documented import problems
-from api.inputs import Cursor, NotificationId, after_delivery, notification_id, to_cursor
+from api.inputs import Cursor, NotificationId, notification_id
 from api.paging import PageOut, page_of
 from api.problems import Problem
+from domain.ids import DeliveryId
 from ledger.notifications import Delivery, Standing, status
 
 router = APIRouter(tags=["notifications"])
@@ -59,6 +61,7 @@ class StatusOut(BaseModel):
                 "workflow_ids": ["batch/01890a5d-ac97-7b3c-8a55-2c1f0e7d9b11"],
                 "priority": "normal",
                 "metadata": None,
+                "tags": ["campaign:spring"],
                 "created_at": "2026-03-01T09:00:00Z",
                 "updated_at": "2026-03-01T09:00:02Z",
                 "send_at": None,
@@ -88,6 +91,7 @@ class StatusOut(BaseModel):
     workflow_ids: list[str]
     priority: str
     metadata: dict[str, Any] | None
+    tags: list[str]
     created_at: datetime
     updated_at: datetime
     send_at: datetime | None
@@ -111,20 +115,22 @@ async def get_status(
     expand: Annotated[Literal["events"] | None, Query(description="each delivery's history")] = None,
 ) -> StatusOut:
     """Overall and per-channel status of a notification, with its deliveries."""
+    named = notification_id(id)
+    known = cursors(parts, "deliveries", tenant, {"notification": named})
     found = await status(
         parts.reading(tenant),
         tenant,
-        notification_id(id),
+        named,
         limit=_PAGE,
-        after=after_delivery(cursor),
+        after=known.place(cursor, DeliveryId.parse),
         events=expand == "events",
     )
     if found is None:
         raise Problem("not_found", "There is no such notification.")
-    return _shown(found)
+    return _shown(found, known.to(found.following) if found.following else None)
 
 
-def _shown(found: Standing) -> StatusOut:
+def _shown(found: Standing, following: str | None) -> StatusOut:
     overview = found.overview
     return StatusOut(
         notification_id=overview.id,
@@ -133,13 +139,14 @@ def _shown(found: Standing) -> StatusOut:
         workflow_ids=list(found.workflow_ids),
         priority=overview.priority,
         metadata=dict(overview.metadata) if overview.metadata is not None else None,
+        tags=list(overview.tags),
         created_at=overview.created_at,
         updated_at=found.updated_at,
         send_at=overview.send_at,
         expires_at=overview.expires_at,
         counts=dict(overview.counts),
         deliveries=[_delivery(delivery) for delivery in found.deliveries],
-        page=page_of(to_cursor(found.following) if found.following else None),
+        page=page_of(following),
     )
 
 

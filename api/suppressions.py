@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.access import HasParts, Manager, ManagingKey, Reader, RequestId, Sender, SendingKey, by
+from api.cursors import cursors
 from api.documented import problems
-from api.inputs import Name, after_hash, plain, to_cursor
+from api.inputs import Name, plain
 from api.paging import ListQuery, PageOut, page_of
 from api.parts import Parts
 from api.paths import REST_ADDRESS
@@ -65,12 +66,13 @@ async def list_suppressions(
     parts: HasParts, tenant: Reader, query: Annotated[SuppressionsQuery, Query()]
 ) -> SuppressionsOut:
     """Addresses that get nothing more, by channel, in an order that stays."""
-    after = after_hash(query.cursor)
+    known = cursors(parts, "suppressions", tenant, query.model_dump())
+    after = known.place(query.cursor, _suppressed) or ("", b"")
     found = await suppressions.listed(
         parts.reading(tenant), tenant, query.limit + 1, channel=query.channel, reason=query.reason, after=after
     )
     page, more = found[: query.limit], len(found) > query.limit
-    following = to_cursor(page[-1].channel, page[-1].address_hash.hex()) if more else None
+    following = known.to(page[-1].channel, page[-1].address_hash.hex()) if more else None
     return SuppressionsOut(data=[_shown(each) for each in page], page=page_of(following))
 
 
@@ -135,6 +137,10 @@ def _named(parts: Parts, tenant: str, channel: str, address: str) -> tuple[str, 
         fault = Fault("/path/address", str(error))
         raise Problem("invalid_request", "The request is not valid.", errors=(fault,)) from None
     return normal, blind(parts.settings.secret_key.get_secret_value().encode(), tenant, channel, normal)
+
+
+def _suppressed(channel: str, address_hash: str) -> tuple[str, bytes]:
+    return channel, bytes.fromhex(address_hash)
 
 
 def _shown(entry: Suppression) -> SuppressionOut:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import HasParts, Operating, RequestId, by
+from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Text
 from api.paging import ListQuery, PageOut, page_of
@@ -42,6 +43,9 @@ class ChangesIn(SendersIn):
     """What to change; what is not said stays."""
 
     name: Text = ""
+    keep_text: bool = Field(
+        default=False, description="keep words of messages and values of metadata in plain text, to be found by"
+    )
 
 
 class SuspendIn(BaseModel):
@@ -63,6 +67,7 @@ class TenantOut(BaseModel):
     created_at: datetime | None
     suspended_at: datetime | None
     suspended_reason: str | None
+    keep_text: bool
 
 
 class TenantsOut(BaseModel):
@@ -75,10 +80,11 @@ class TenantsOut(BaseModel):
 @router.get("", operation_id="listTenants", responses=problems(401, 403, 422, 503))
 async def list_tenants(parts: HasParts, who: Operating, query: Annotated[ListQuery, Query()]) -> TenantsOut:
     """All tenants, by id."""
-    after = "".join(each for each in query.cursor or "" if each.isprintable())
+    known = cursors(parts, "tenants", None, query.model_dump())
+    after = known.place(query.cursor, str) or ""
     found = await tenants.listed(parts.db, after=after, most=query.limit + 1)
     page, more = found[: query.limit], len(found) > query.limit
-    return TenantsOut(data=[_shown(each) for each in page], page=page_of(page[-1].id if more else None))
+    return TenantsOut(data=[_shown(each) for each in page], page=page_of(known.to(page[-1].id) if more else None))
 
 
 @router.post("", operation_id="createTenant", status_code=201, responses=problems(401, 403, 409, 413, 422, 503))
@@ -101,7 +107,7 @@ async def get_tenant(parts: HasParts, who: Operating, id: Id) -> TenantOut:
 
 @router.patch("/{id}", operation_id="updateTenant", responses=problems(401, 403, 404, 413, 422, 503))
 async def update_tenant(parts: HasParts, who: Operating, request: RequestId, id: Id, body: ChangesIn) -> TenantOut:
-    """Change its name or senders."""
+    """Change its name or senders, or whether its messages can be searched."""
     try:
         changes = body.model_dump(exclude_unset=True)
         return _there(await tenants.update(parts.db, sane(id), changes, by(who, request)))

@@ -57,9 +57,9 @@ class Api:
         self._connection.close()
 
     def get(self, path: str, **query: object) -> Any:
-        """What is there. Parameters that are None are left out. Raises Failure."""
+        """What is there. Parameters that are None are left out, lists are repeated. Raises Failure."""
         wanted = {name: value for name, value in query.items() if value is not None}
-        return self.call("GET", path + (f"?{urlencode(wanted)}" if wanted else ""))
+        return self.call("GET", path + (f"?{urlencode(wanted, doseq=True)}" if wanted else ""))
 
     def pages(self, path: str, limit: int, **query: object) -> Iterator[dict[str, Any]]:
         """Pages of a list until there are `limit` items; a page may be short, even empty. Raises Failure."""

@@ -17,6 +17,14 @@ def list_(
     ] = None,
     recipient: options.Recipient = None,
     priority: options.Priority = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="With this tag; to be repeated.")] = None,
+    tag_prefix: Annotated[str | None, typer.Option(metavar="TEXT", help="With a tag that begins so.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY:TEXT", help="With metadata whose value begins so; to be repeated.")
+    ] = None,
+    q: Annotated[
+        str | None, typer.Option("--q", "-q", metavar="WORDS", help="With all of these words; begin* for beginnings.")
+    ] = None,
     since: options.Since = None,
     until: options.Until = None,
     limit: options.Limit = 20,
@@ -24,17 +32,19 @@ def list_(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """List notifications, newest first.
+    """List notifications, newest first. --metadata and --q are for tenants that keep text searchable.
 
     \b
     Examples:
       clarion list --since 1h --status FAILED
       clarion list --recipient user123 --channel sms --limit 100
+      clarion list --tag campaign:spring --metadata order:A-17 --q "invoice over*"
     """
     wanted = {"channel": channel, "status": status.upper() if status else None, "recipient": recipient}
     times = {"from": since, "to": until}
+    terms = {"tag": tag or None, "tag_prefix": tag_prefix, "metadata": metadata or None, "q": q}
     with Api.found(url) as api:
-        pages = list(api.pages("/notifications", limit, priority=priority, cursor=cursor, **wanted, **times))
+        pages = list(api.pages("/notifications", limit, priority=priority, cursor=cursor, **wanted, **times, **terms))
     found = [one for page in pages for one in page["data"]]
     if as_json:
         output.document({"data": found, "page": pages[-1]["page"]})

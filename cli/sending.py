@@ -42,6 +42,7 @@ def send(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Echoed in status. Repeatable, or a JSON object.")
     ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="To find it by: campaign:spring.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="A repeat with this key sends nothing twice, for 24 h.")
     ] = None,
@@ -65,6 +66,7 @@ def send(
         "message": _message(message, message_file, subject, html, title),
         "priority": priority,
         "metadata": _metadata(metadata),
+        "tags": tag,
         "send_at": at,
         "expires_at": expires,
     }

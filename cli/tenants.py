@@ -73,13 +73,27 @@ def update(
     email_from: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Sender of its emails.")] = None,
     reply_to: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where answers go.")] = None,
     sms_from: Annotated[str | None, typer.Option(metavar="SENDER", help="A number, or up to 11 letters.")] = None,
+    keep_text: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-text/--no-keep-text",
+            help="Keep words of messages and values of metadata in plain text, so that they can be searched.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Change a tenant's name or senders. An empty text takes a sender away."""
+    """Change a tenant's name or senders, or whether its messages can be searched. An empty text takes a sender away.
+
+    What is searchable is kept in plain text, from new messages on; --no-keep-text has it forgotten.
+    """
     from ledger import tenants
 
     said = {"name": name, "email_from": email_from, "reply_to": reply_to, "sms_from": sms_from}
-    changes = {field: text if field == "name" else text or None for field, text in said.items() if text is not None}
+    changes: dict[str, str | bool | None] = {
+        field: text if field == "name" else text or None for field, text in said.items() if text is not None
+    }
+    if keep_text is not None:
+        changes["keep_text"] = keep_text
     if not changes:
         raise typer.BadParameter("say what to change, such as --name")
     _told(id, asked(lambda db: tenants.update(db, id, changes, me())), as_json)

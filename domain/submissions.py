@@ -30,6 +30,7 @@ class Submission:
     content: Content
     priority: Priority
     metadata: Mapping[str, Any] | None = None
+    tags: tuple[str, ...] = ()
     send_at: datetime | None = None
     expires_at: datetime | None = None
     idempotency_key: str | None = None

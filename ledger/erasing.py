@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.deliveries import Step
 from domain.suppressions import blind
-from ledger import audit
+from ledger import audit, searching
 from ledger.audit import By
 from ledger.database import Database, execute, repeated
 from ledger.transition import transition
@@ -74,7 +74,7 @@ UPDATE dead_letter x SET reason = '{ERASED}'
 
 # Of a notification to others too, the text stays theirs. `text` stays as a field: the content keeps its shape.
 _CONTENTS = f"""
-UPDATE notification n SET content = '{{"text": ""}}', metadata = NULL
+UPDATE notification n SET content = '{{"text": ""}}', metadata = NULL, tags = '{{}}'
  WHERE n.id = ANY(CAST(:notifications AS uuid[])) AND n.tenant_id = :tenant
    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.batch_id = ANY(n.batch_ids) AND d.notification_id = n.id
                       AND d.recipient_id <> '{ERASED}')
@@ -127,6 +127,7 @@ async def _chunk(db: Database, tenant: str, recipient_id: str) -> Erased | None:
         await _forget(connection, these)
         notifications = sorted({row.notification_id for row in found})
         blanked = await execute(connection, _CONTENTS, {"notifications": notifications, "tenant": tenant})
+        await searching.unfind(connection, tenant, [row.id for row in blanked])
         hashes = [row.address_hash for row in found if row.address_hash]
         await execute(connection, _HINTS, {"tenant": tenant, "hashes": hashes})
         wake = tuple(dict.fromkeys((row.batch_id, row.channel) for row in moved))

@@ -20,6 +20,7 @@ from domain.ids import new_id
 from domain.runs import Part, Run
 from domain.submissions import Accepted, Recipient, Refused, Submission
 from domain.suppressions import blind
+from ledger import searching
 from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
 from ledger.suppressions import WHY
 
@@ -96,14 +97,16 @@ WITH batches AS (
         CAST(:c_size AS int[]), CAST(:c_start AS timestamptz[])) AS c(batch, channel, priority, size, start)
 ), notifications AS (
     INSERT INTO notification (id, tenant_id, priority, channels, content, metadata, batch_ids, first_seq, size,
-                              send_at, expires_at, traceparent)
+                              send_at, expires_at, traceparent, tags)
     SELECT id, tenant, priority, string_to_array(channels, ' '), content, metadata,
-           CAST(string_to_array(batches, ' ') AS uuid[]), first, size, send_at, expires_at, traceparent
+           CAST(string_to_array(batches, ' ') AS uuid[]), first, size, send_at, expires_at, traceparent,
+           string_to_array(tags, ' ')
       FROM unnest(CAST(:n_id AS uuid[]), CAST(:n_tenant AS text[]), CAST(:n_priority AS text[]),
         CAST(:n_channels AS text[]), CAST(:n_content AS jsonb[]), CAST(:n_metadata AS jsonb[]),
         CAST(:n_batches AS text[]), CAST(:n_first AS int[]), CAST(:n_size AS int[]), CAST(:n_send_at AS timestamptz[]),
-        CAST(:n_expires_at AS timestamptz[]), CAST(:n_traceparent AS text[]))
-        AS n(id, tenant, priority, channels, content, metadata, batches, first, size, send_at, expires_at, traceparent)
+        CAST(:n_expires_at AS timestamptz[]), CAST(:n_traceparent AS text[]), CAST(:n_tags AS text[]))
+        AS n(id, tenant, priority, channels, content, metadata, batches, first, size, send_at, expires_at, traceparent,
+             tags)
 ), deliveries AS (
     INSERT INTO delivery (batch_id, seq, notification_id, tenant_id, channel, recipient_id, address, status, provider,
                           due_at, expires_at, give_up_at, reason, address_hash)
@@ -142,14 +145,16 @@ class Intake:
         invent: bool = False,
         weight_of: Callable[[str], int] | None = None,
         secret: bytes = b"",
+        keeps_text: Callable[[str], bool] = lambda tenant: False,
     ) -> None:
         """`cap`: deliveries a batch may have; a single notification may have up to SPLIT in one.
 
         `first`: the provider that new messages of a channel are queued for now. A batch asks once for each channel.
         `weight_of` a tenant: its share where tenants take turns; None: they do not.
+        `keeps_text`: has this tenant chosen that its words are searchable?
         `secret`: what addresses are hashed with, so that suppressed ones are known.
         """
-        self._secret = secret
+        self._secret, self._keeps_text = secret, keeps_text
         self._db, self._channels, self._cap, self._first, self._invent = db, channels, cap, first, invent
         self._weight_of = weight_of
 
@@ -188,6 +193,7 @@ class Intake:
                 batches, rows = self._batches(new)
                 if rows:
                     await execute(connection, _INSERT, _values(batches, rows, self._secret))
+                    await searching.write(connection, new, self._keeps_text)
         except LedgerUnavailable:
             # The COMMIT may have gone through: make sure, before anyone is told.
             if not batches or await self._never_will_be(UUID(batches[0].run.batch)):
@@ -394,6 +400,7 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> di
         "n_send_at": [head.submission.send_at for head in heads],
         "n_expires_at": [head.submission.expires_at for head in heads],
         "n_traceparent": [head.submission.traceparent for head in heads],
+        "n_tags": [" ".join(head.submission.tags) for head in heads],
         "batch": [row.batch for row in rows],
         "seq": [row.seq for row in rows],
         "notification": [row.submission.id for row in rows],

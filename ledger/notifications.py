@@ -55,6 +55,7 @@ class Overview:
     counts: Mapping[str, int]  # deliveries by status
     priority: str
     metadata: Mapping[str, Any] | None
+    tags: tuple[str, ...]
     created_at: datetime
     send_at: datetime | None
     expires_at: datetime | None
@@ -72,7 +73,7 @@ class Standing:
 
 
 _HEAD = """
-SELECT id, priority, metadata, batch_ids, first_seq, size, send_at, expires_at, created_at,
+SELECT id, priority, metadata, tags, batch_ids, first_seq, size, send_at, expires_at, created_at,
        coalesce(send_at > now(), false) AS scheduled
   FROM notification WHERE id = :id AND tenant_id = :tenant
 """
@@ -148,6 +149,7 @@ def overview(head: Any, totals: Iterable[tuple[str, str, int]]) -> Overview:
         counts=dict(counts),
         priority=head.priority,
         metadata=head.metadata,
+        tags=tuple(head.tags),
         created_at=head.created_at,
         send_at=head.send_at,
         expires_at=head.expires_at,

@@ -59,7 +59,12 @@ _LOOKED_AT = "awaiting, armed, next_look_at, done_at"
 TABLES: Mapping[str, Table] = {
     "alembic_version": Table({OPERATE: _READ}),
     "tenant": Table(
-        {API_READ: "SELECT (id, limits)", API_WRITE: "SELECT (id)", WORKER: _READ, OPERATE: "SELECT, INSERT, UPDATE"},
+        {
+            API_READ: "SELECT (id, limits, keep_text)",
+            API_WRITE: "SELECT (id)",
+            WORKER: _READ,
+            OPERATE: "SELECT, INSERT, UPDATE",
+        },
         f"id = {_MINE}",
     ),
     "api_key": Table(
@@ -107,11 +112,15 @@ TABLES: Mapping[str, Table] = {
     "notification": Table(
         {
             API_READ: _READ,
-            API_WRITE: "SELECT, UPDATE (send_at, content, metadata)",
+            API_WRITE: "SELECT, UPDATE (send_at, content, metadata, tags)",
             INTAKE: "INSERT",
             RECEIPTS: "SELECT (id, batch_ids, first_seq, traceparent)",
             WORKER: _READ,
         },
+        _OWN,
+    ),
+    "search_entry": Table(
+        {API_READ: _READ, API_WRITE: "SELECT, DELETE", INTAKE: "INSERT", WORKER: "SELECT, DELETE"},
         _OWN,
     ),
     "delivery": Table(

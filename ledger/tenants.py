@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, cast
 
 from domain.addresses import email_address, phone_number
 from ledger import audit
@@ -33,16 +34,18 @@ class Tenant:
     created_at: datetime | None = None
     suspended_at: datetime | None = None
     suspended_reason: str | None = None
+    keep_text: bool = False
 
 
-_SHOWN = "id, name, email_from, reply_to, sms_from, created_at, suspended_at, suspended_reason"
+_SHOWN = "id, name, email_from, reply_to, sms_from, created_at, suspended_at, suspended_reason, keep_text"
 _CREATE = f"""
-INSERT INTO tenant (id, name, email_from, reply_to, sms_from)
-VALUES (:id, :name, :email_from, :reply_to, :sms_from) ON CONFLICT DO NOTHING
+INSERT INTO tenant (id, name, email_from, reply_to, sms_from, keep_text)
+VALUES (:id, :name, :email_from, :reply_to, :sms_from, :keep_text) ON CONFLICT DO NOTHING
 RETURNING {_SHOWN}
 """
 _UPDATE = f"""
-UPDATE tenant SET name = :name, email_from = :email_from, reply_to = :reply_to, sms_from = :sms_from
+UPDATE tenant SET name = :name, email_from = :email_from, reply_to = :reply_to, sms_from = :sms_from,
+       keep_text = :keep_text
  WHERE id = :id RETURNING {_SHOWN}
 """
 _SUSPEND = f"""
@@ -65,8 +68,8 @@ async def create(db: Database, tenant: Tenant, by: By) -> Tenant:
     return Tenant(*rows[0])
 
 
-async def update(db: Database, id: str, changes: Mapping[str, str | None], by: By) -> Tenant | None:
-    """Change name or senders by field, None taking a sender away; None if there is no such tenant.
+async def update(db: Database, id: str, changes: Mapping[str, str | bool | None], by: By) -> Tenant | None:
+    """Change name, senders or `keep_text` by field, None taking a sender away; None if there is no such tenant.
 
     Raises ValueError with one plain sentence.
     """
@@ -74,9 +77,10 @@ async def update(db: Database, id: str, changes: Mapping[str, str | None], by: B
         rows = await execute(connection, f"{_GET} FOR NO KEY UPDATE", {"id": id})
         if not rows:
             return None
-        wanted = checked(replace(Tenant(*rows[0]), **changes))
+        wanted = checked(replace(Tenant(*rows[0]), **cast("dict[str, Any]", changes)))
         rows = await execute(connection, _UPDATE, _values(wanted))
-        await audit.record(connection, by, "tenant.update", id, tenant=id, detail={"fields": sorted(changes)})
+        detail = {"fields": sorted(changes), **{name: changes[name] for name in changes if name == "keep_text"}}
+        await audit.record(connection, by, "tenant.update", id, tenant=id, detail=detail)
     return Tenant(*rows[0])
 
 
@@ -108,7 +112,7 @@ async def get(db: Database, id: str) -> Tenant | None:
 
 async def ensure_dev(db: Database) -> None:
     """Make the tenant `dev` if it is not there."""
-    await db.run(_CREATE, id=DEV, name="Development", email_from=None, reply_to=None, sms_from=None)
+    await db.run(_CREATE, id=DEV, name="Development", email_from=None, reply_to=None, sms_from=None, keep_text=False)
 
 
 def checked(tenant: Tenant) -> Tenant:
@@ -123,6 +127,7 @@ def checked(tenant: Tenant) -> Tenant:
         email_from=email_address(tenant.email_from) if tenant.email_from else None,
         reply_to=email_address(tenant.reply_to) if tenant.reply_to else None,
         sms_from=_sms_sender(tenant.sms_from) if tenant.sms_from else None,
+        keep_text=tenant.keep_text,
     )
 
 
@@ -141,6 +146,6 @@ async def _changed(db: Database, statement: str, id: str, by: By, action: str, *
     return Tenant(*rows[0])
 
 
-def _values(tenant: Tenant) -> dict[str, str | None]:
+def _values(tenant: Tenant) -> dict[str, str | bool | None]:
     senders = {"email_from": tenant.email_from, "reply_to": tenant.reply_to, "sms_from": tenant.sms_from}
-    return {"id": tenant.id, "name": tenant.name, **senders}
+    return {"id": tenant.id, "name": tenant.name, "keep_text": tenant.keep_text, **senders}

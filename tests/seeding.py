@@ -1,7 +1,9 @@
 """Rows as life makes them: accepted, claimed, answered and settled by the ledger's own steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID, uuid4
 
 from domain.channels import EMAIL, PUSH, SMS, Channel
@@ -28,6 +30,9 @@ def submission(
     priority: Priority = Priority.NORMAL,
     send_at: datetime | None = None,
     expires_at: datetime | None = None,
+    tags: Sequence[str] = (),
+    content: Content = Content(text="Hello"),  # noqa: B008 - frozen
+    metadata: Mapping[str, Any] = MappingProxyType({"order": 7}),
 ) -> Submission:
     """A notification on its way in; everybody has every address."""
     return Submission(
@@ -37,17 +42,18 @@ def submission(
             Recipient(name, {field: form.format(name) for field, form in ADDRESSES.items()}, known=True)
             for name in recipients
         ),
-        content=Content(text="Hello"),
+        content=content,
         priority=priority,
-        metadata={"order": 7},
+        metadata=dict(metadata),
+        tags=tuple(tags),
         send_at=send_at,
         expires_at=expires_at,
     )
 
 
-async def accept(db: Database, *submissions: Submission, cap: int = 512) -> Flush:
-    """Commit them together."""
-    return await Intake(db, CHANNELS, cap=cap).accept(submissions)
+async def accept(db: Database, *submissions: Submission, cap: int = 512, keeps_text: bool = False) -> Flush:
+    """Commit them together. `keeps_text`: their tenants have chosen so."""
+    return await Intake(db, CHANNELS, cap=cap, keeps_text=lambda tenant: keeps_text).accept(submissions)
 
 
 async def claim_due(db: Database, batch: UUID, channel: Channel, provider: str | None = None) -> list[Claim]:

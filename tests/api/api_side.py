@@ -42,7 +42,7 @@ async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     gates = await OPENED.enter_async_context(opening)
     runs = Runs(await connect(settings))
     terms = Terms(ledgers.operate, Limits())
-    intake = Intake(ledgers.intake, here.channels, cap=512, weight_of=terms.weight)
+    intake = Intake(ledgers.intake, here.channels, cap=512, weight_of=terms.weight, keeps_text=terms.keeps_text)
     lanes = Lanes(intake, runs, max_batch=512, bound=1000, weight_of=terms.weight)
     hearing = Hearing(ledgers.receipts, runs, gates.watch)
     return Parts(ledgers, runs, here.channels, here.providers, here.left_out, settings, terms, lanes, hearing, gates)

@@ -20,9 +20,10 @@ async def buried(db: Database, channel: str = "push", tenant: str = "acme") -> s
 async def test_a_list_by_filter_and_cursor(db: Database, admin: AsyncClient) -> None:
     first, second = await buried(db), await buried(db)
     await buried(db, tenant="other")
-    page = (await admin.get("/dead-letters?limit=1&channel=push&provider=fcm&reason=refused")).json()
+    of_fcm = "limit=1&channel=push&provider=fcm&reason=refused"
+    page = (await admin.get(f"/dead-letters?{of_fcm}")).json()
     assert [letter["delivery_id"] for letter in page["data"]] == [second]
-    page = (await admin.get(f"/dead-letters?limit=1&cursor={page['page']['next']}")).json()
+    page = (await admin.get(f"/dead-letters?{of_fcm}&cursor={page['page']['next']}")).json()
     assert [letter["delivery_id"] for letter in page["data"]] == [first]
     assert page["page"] == {"next": None, "has_more": False}
     assert (await admin.get("/dead-letters?channel=sms")).json()["data"] == []

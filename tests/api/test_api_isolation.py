@@ -17,7 +17,7 @@ from api.parts import Parts
 from domain.channels import EMAIL
 from domain.submissions import Submission
 from domain.suppressions import Reason, blind
-from ledger import keys, recipients, suppressions
+from ledger import keys, recipients, suppressions, tenants
 from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
@@ -52,6 +52,8 @@ ABOUT_ALL: Mapping[str, tuple[Any, ...]] = {
         {"status": "FAILED"},
         {"recipient": "bea"},
         {"channel": "email", "from": "2001-01-01T00:00:00Z"},
+        {"tag": "spring"},
+        {"tag_prefix": "s", "metadata": "order:A", "q": "hel*"},
     ),
     "GET /recipients": ({}, {"prefix": "be"}),
     "GET /suppressions": ({}, {"channel": "email"}),
@@ -111,7 +113,8 @@ class Neighbours:
 
 @pytest_asyncio.fixture
 async def ann(db: Database, parts: Parts, key_of: Callable[..., Any]) -> AsyncIterator[AsyncClient]:
-    """An administrator of tenant `acme`, at the whole door."""
+    """An administrator of tenant `acme`, which keeps text, at the whole door."""
+    await tenants.update(db, "acme", {"keep_text": True}, By("test"))
     await sent(db, batch_of(await accept(db, submission())), EMAIL)
     async with client_of(parts, key=await key_of(Role.ADMIN), app=await door_of(parts)) as client:
         yield client
@@ -126,8 +129,9 @@ async def neighbours(db: Database, ann: AsyncClient) -> Neighbours:
 
 async def furnished(db: Database, tenant: str, *beside: Submission) -> Mapping[str, tuple[str, ...]]:
     """A tenant with some of everything: the ids by kind. `beside`: others', who share a batch with it."""
-    waiting, gone = submission(tenant=tenant, recipients=("bea",)), submission(tenant=tenant, recipients=("bea", "cid"))
-    await accept(db, waiting, *beside)
+    waiting = submission(tenant=tenant, recipients=("bea",), tags=("spring",), metadata={"order": "A-17"})
+    gone = submission(tenant=tenant, recipients=("bea", "cid"))
+    await accept(db, waiting, *beside, keeps_text=True)
     buried = batch_of(await accept(db, gone))
     await dead(db, buried, EMAIL)
     await sent(db, batch_of(await accept(db, submission(tenant=tenant))), EMAIL)
@@ -163,6 +167,7 @@ async def belongings(db: Database, tenant: str) -> list[Any]:
             "dead_letter",
             "notification_end",
             "statistic",
+            "search_entry",
             "suppression",
             "api_key",
         )

@@ -137,6 +137,9 @@ async def test_tenants_are_made_changed_and_listed(operator: AsyncClient) -> Non
     for path in ("/tenants/nobody", "/tenants/%00"):
         assert (await operator.get(path)).status_code == 404
     first = (await operator.get("/tenants", params={"limit": 2})).json()
+    kept = await operator.patch("/tenants/acme", json={"keep_text": True})
+    assert (kept.status_code, kept.json()["keep_text"]) == (200, True)
+    assert (await operator.patch("/tenants/acme", json={"keep_text": None})).status_code == 422
     rest = (await operator.get("/tenants", params={"limit": 2, "cursor": first["page"]["next"]})).json()
     assert [each["id"] for each in first["data"] + rest["data"]] == ["acme", "new", "other"]
     assert not rest["page"]["has_more"]

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from api_side import client_of
+from api_side import client_of, door_of
 from httpx2 import AsyncClient
 from seeding import accept, batch_of, sent, submission
 from temporalio.client import Client
 
 from api.parts import Parts
 from domain.channels import EMAIL
+from ledger import tenants
+from ledger.audit import By
 from ledger.database import Database
 from ledger.keys import Role
 from runs.prepare import prepare
@@ -108,6 +110,42 @@ async def test_list_filters_by_query(db: Database, admin: AsyncClient) -> None:
     assert (await admin.get("/notifications", params={"to": past})).json()["data"] == []
 
 
+async def test_a_list_by_tags_words_and_metadata(db: Database, parts: Parts, admin: AsyncClient) -> None:
+    door = await door_of(parts)
+    async with client_of(parts, app=door) as client:
+        client.headers["Authorization"] = admin.headers["Authorization"]
+        await tenants.update(db, "acme", {"keep_text": True}, By("test"))
+        await parts.terms.read()
+        body = {"channels": ["email"], "recipient_ids": ["ann@example.com"]}
+        one = {**body, "message": {"subject": "Invoice 4711", "text": "Dear Ann"}, "tags": ["campaign:may", "b", "b"]}
+        other = {**body, "message": "Dear Bob", "metadata": {"order": "A-17"}, "tags": ["campaign:june"]}
+        first = (await client.post("/notify", json=one)).json()["id"]
+        second = (await client.post("/notify/batch", json=[other])).json()["results"][0]["id"]
+        assert (await client.get(f"/status/{first}")).json()["tags"] == ["campaign:may", "b"]
+        for query, found in (
+            ("tag=campaign:may&tag=b", [first]),
+            ("tag=campaign:may&tag=c", []),
+            ("tag_prefix=campaign:", [second, first]),
+            ("metadata=order:A-1", [second]),
+            ("metadata=order:A-1&tag=b", []),
+            ("q=dear", [second, first]),
+            ("q=47*+INVOICE&channel=email&priority=normal", [first]),
+        ):
+            listed = (await client.get(f"/notifications?{query}")).json()["data"]
+            assert [each["notification_id"] for each in listed] == found, query
+    await parts.lanes.close()
+
+
+@pytest.mark.parametrize("tags", [["Spring"], [""], ["x" * 51], ["a b"], [7], "spring", [f"t{n}" for n in range(11)]])
+async def test_a_wrong_tag_is_refused(parts: Parts, admin: AsyncClient, tags: object) -> None:
+    body = {"channels": ["email"], "recipient_ids": ["ann@example.com"], "message": "Hello", "tags": tags}
+    async with client_of(parts, app=await door_of(parts)) as client:
+        answer = await client.post("/notify", json=body, headers={"Authorization": admin.headers["Authorization"]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith("/tags")
+    await parts.lanes.close()
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
@@ -123,6 +161,12 @@ async def test_list_filters_by_query(db: Database, admin: AsyncClient) -> None:
         ("from=1700000000", "/query/from"),
         ("from=2026-01-01T00:00:00", "/query/from"),
         ("to=9999-12-31T23:59:59-23:59", "/query/to"),
+        ("tag=Spring", "/query/tag/0"),
+        ("tag_prefix=%00", "/query/tag_prefix"),
+        ("metadata=order", "/query/metadata/0"),
+        ("q=...", "/query/q"),
+        ("q=invoice", "/query/q"),
+        ("metadata=order:A", "/query/metadata"),
         ("to=0001-01-01T00:00:00%2B23:59", "/query/to"),
     ],
 )

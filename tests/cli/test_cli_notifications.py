@@ -11,8 +11,10 @@ from stage import Stage
 
 async def _three(stage: Stage) -> list[str]:
     """An email and an SMS that have ended, and one for later; oldest first."""
-    email = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
-    sms = await stage.notify(channels=["sms"], recipient_ids=["bob"], message="Hello", priority="high")
+    email = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello", tags=["campaign:april"])
+    sms = await stage.notify(
+        channels=["sms"], recipient_ids=["bob"], message="Hello", priority="high", tags=["b", "campaign:may"]
+    )
     for one in (email, sms):
         await stage.until(one, "COMPLETED")
     later = (datetime.now().astimezone() + timedelta(hours=1)).isoformat()
@@ -35,6 +37,10 @@ async def test_list_takes_every_filter_and_goes_on_from_its_cursor(clarion: Comm
     assert await ids("--recipient", "ada") == [later, email]
     assert await ids("--priority", "high") == [sms]
     assert await ids("--since", "1h", "--status", "COMPLETED") == [sms, email]
+    assert await ids("--tag", "campaign:may", "--tag", "b") == [sms]
+    assert await ids("--tag-prefix", "campaign:") == [sms, email]
+    refused = await clarion("list", "--q", "hello", "--metadata", "order:A")
+    assert refused.code != 0 and "--keep-text" in refused.err
     empty = await clarion("list", "--until", "1h")
     assert (empty.code, empty.out, empty.err) == (0, "", "No notifications.\n")
 

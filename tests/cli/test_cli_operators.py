@@ -41,6 +41,14 @@ async def test_tenants_are_made_and_listed(operator: CommandLine) -> None:
     assert (wrong.code, wrong.err) == (2, "A tenant's id is 1 to 40 of a-z, 0-9 and -, and does not start with -.\n")
 
 
+async def test_a_tenant_chooses_whether_its_messages_can_be_searched(operator: CommandLine) -> None:
+    await operator("tenants", "create", "acme")
+    for option, kept in (("--keep-text", True), ("--no-keep-text", False)):
+        assert (await operator("tenants", "update", "acme", option, "--json")).json["keep_text"] is kept
+        (act,) = (await operator("audit", "--action", "tenant.update", "--limit", "1", "--json")).json
+        assert act["detail"] == {"fields": ["keep_text"], "keep_text": kept}
+
+
 async def test_a_key_is_shown_once_works_and_can_be_revoked(operator: CommandLine, database_url: str) -> None:
     await operator("tenants", "create", "acme")
     made = await operator("keys", "create", "acme", "--role", "send")

@@ -1,5 +1,6 @@
 """A person erased: nothing that leads to them is left anywhere in the database but a hash."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ledger_side import all_is_true, leg, submission
@@ -22,6 +23,7 @@ from ledger.receipts import hear
 from ledger.recipients import Person
 
 ADDRESSES = {"email": "zoe.quine@example.org", "phone": "+14155550177", "push_token": "zoe-token"}
+ZOE = Recipient("zoe", ADDRESSES, known=True)
 TRACES = ("quine", "4155550177", "zoe-token", "Zoe", "zoe")
 
 
@@ -125,3 +127,15 @@ async def test_more_than_a_chunk_and_nobody(db: Database) -> None:
     done = await erased(db, "person-0")
     assert done and (done.in_book, done.deliveries, done.cancelled) == (False, 510, 510)
     assert await erased(db, "erased") is None and await erased(db, "nobody") is None
+
+
+async def test_nobody_finds_them_by_words_tags_or_metadata(db: Database) -> None:
+    hers = replace(submission(text="Dear Zoe Quine"), metadata={"for": "Zoe"}, tags=("zoe",), recipients=(ZOE,))
+    others = replace(hers, id=new_id(), recipients=(ZOE, *submission().recipients))
+    intake = Intake(db, CHANNELS, cap=512, keeps_text=lambda tenant: True)
+    await intake.accept([hers, others])
+    assert await erased(db)
+    found = await db.run("SELECT DISTINCT notification_id FROM search_entry")
+    assert [row.notification_id for row in found] == [others.id], "of a notification to others too, the text stays"
+    (row,) = await db.run("SELECT tags, metadata FROM notification WHERE id = :id", id=hers.id)
+    assert tuple(row) == ([], None)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from seeding import CHANNELS, accept, batch_of, dead, sent, submission
 
 import ledger
+from domain import search
 from domain.channels import EMAIL
 from ledger import (
     audit,
@@ -24,6 +25,7 @@ from ledger import (
     listing,
     notifications,
     recipients,
+    searching,
     statistics,
     stopping,
     tenants,
@@ -55,7 +57,7 @@ class Scene:
 
 @pytest_asyncio.fixture
 async def scene(db: Database, database_url: str) -> AsyncIterator[Scene]:
-    waiting = submission(tenant="other", recipients=("bea",))
+    waiting = submission(tenant="other", recipients=("bea",), tags=("spring",))
     await accept(db, waiting)
     buried = batch_of(await accept(db, submission(tenant="other", recipients=("bea",))))
     await dead(db, buried, EMAIL)
@@ -78,11 +80,17 @@ def unfiltered(statement: str) -> str:
 
 
 def walk(source: str) -> str:
-    return listing._WALK.format(source=unfiltered(source), may_be=listing._MAY_BE)
+    return listing._WALK.format(source=unfiltered(source), may_be=listing._MAY_BE, has_all=listing._HAS_ALL)
 
 
 def walked(scene: Scene) -> dict[str, Any]:
-    return listing._values("acme", Filters(status="PARTIAL_FAILURE", recipient="bea"), listing._NEWEST, 50)
+    left = Filters(status="PARTIAL_FAILURE", recipient="bea")
+    by = search.tag("spring")
+    return listing._values("acme", listing._Way("", left, by), listing._NEWEST, 50)
+
+
+def has_all(scene: Scene) -> dict[str, Any]:
+    return {"id": scene.waiting, "lows": ["#spring"], "highs": ["#spring"]}
 
 
 def letters(scene: Scene) -> dict[str, Any]:
@@ -104,6 +112,12 @@ READS: dict[str, tuple[str, Callable[[Scene], dict[str, Any]]]] = {
     "list by tenant": (walk(listing._OF_TENANT), walked),
     "list by status": (walk(listing._OF_STATUS), lambda scene: walked(scene) | {"status": "FAILED"}),
     "list by recipient": (walk(listing._OF_RECIPIENT), walked),
+    "list by a term": (walk(listing._OF_TERM), walked),
+    "list by terms": (walk(listing._OF_TERMS), walked),
+    "has all terms": (
+        f"SELECT 1 FROM (SELECT CAST(:id AS uuid) AS id) AS i WHERE {unfiltered(listing._HAS_ALL)}",
+        has_all,
+    ),
     "details": (listing._DETAILS, lambda scene: {"ids": [scene.waiting]}),
     "dead letters": (dead_letter_list._LIST, letters),
     "totals": (unfiltered(statistics._TOTALS), lambda scene: {}),
@@ -124,6 +138,7 @@ WRITES: dict[str, tuple[str, Callable[[Scene], dict[str, Any]]]] = {
     ),
     "end a key": (keys._END, lambda scene: {"prefix": scene.key, "tenant": None, "overlap": 0.0}),
     "revoke a key": (keys._REVOKE, lambda scene: {"prefix": scene.key, "tenant": None}),
+    "find no more": (unfiltered(searching._UNFIND), lambda scene: {"notifications": [scene.waiting]}),
     "forget a person": (unfiltered(erasing._UNBOOK), lambda scene: {"id": "bea"}),
 }
 
@@ -131,6 +146,7 @@ WRITES: dict[str, tuple[str, Callable[[Scene], dict[str, Any]]]] = {
 def test_every_statement_that_asks_for_a_tenant_is_among_them() -> None:
     """A new one has to be put into a table above. WHICH is one condition in several statements."""
     tried = [statement for statement, _ in (*READS.values(), *WRITES.values())]
+    tried.append(unfiltered(searching._MEASURE))
     untried: list[str] = []
     for module in pkgutil.iter_modules(ledger.__path__, "ledger."):
         for name, value in vars(importlib.import_module(module.name)).items():
@@ -152,6 +168,13 @@ async def test_a_page_of_deliveries_is_empty(scene: Scene) -> None:
     (theirs,) = await scene.read.run(notifications._DELIVERIES, **page(scene))
     assert mine.totals and mine.batch_id
     assert not theirs.totals and not theirs.batch_id
+
+
+async def test_what_is_measured_without_a_filter_is_nothing(scene: Scene) -> None:
+    values = {"lows": ["#"], "highs": ["$"], "rare": 10}
+    statement = unfiltered(searching._MEASURE)
+    assert [row.n for row in await scene.owner.run(statement, **values)] == [1]
+    assert [row.n for row in await scene.read.run(statement, **values)] == [0]
 
 
 @pytest.mark.parametrize("name", WRITES)
