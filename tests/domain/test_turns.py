@@ -117,7 +117,7 @@ async def test_a_process_that_falls_behind_takes_less_in_hand_and_more_again_whe
     keeping = asyncio.create_task(places.keep())
     whole = places.room("vendor", "a", 10_000)
     for _ in range(20):
-        time.sleep(0.03)  # something holds the loop up
+        time.sleep(0.08)  # noqa: ASYNC251 - something holds the loop up
         await asyncio.sleep(0.001)
     behind = places.room("vendor", "a", 10_000)
     assert behind < whole / 2
