@@ -25,12 +25,14 @@ _Bearer = Annotated[
 class Require:
     """A dependency that lets in these roles only, and says who came."""
 
-    def __init__(self, may: frozenset[Role]) -> None:
-        self.may = may
+    def __init__(self, may: frozenset[Role], *, suspended: bool = False) -> None:
+        """`suspended`: also a tenant that is; who may read may in any case."""
+        self.may, self._suspended = may, suspended
 
     async def __call__(self, request: Request, _: _Bearer) -> Principal | str:
         """Raises Problem 401 and 403."""
-        return await parts_of(request).auth.admitted(request.headers, _host(request), self.may)
+        auth, host = parts_of(request).auth, _host(request)
+        return await auth.admitted(request.headers, host, self.may, suspended=self._suspended)
 
 
 class RequireTenant(Require):
@@ -76,5 +78,7 @@ LetterReader = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
 LetterKeeper = Annotated[Principal, Depends(Require(MAY_MANAGE | MAY_OPERATE))]
 Asker = Annotated[Principal, Depends(Require(MAY_READ | MAY_OPERATE))]
 KeyKeeper = LetterKeeper
+# To look, and to make a key worthless that leaked, a tenant may also while it is suspended.
+KeyWatcher = Annotated[Principal, Depends(Require(MAY_MANAGE | MAY_OPERATE, suspended=True))]
 RequestId = Annotated[str, Depends(_request_id)]
 Operating = Annotated[Principal, Depends(Require(MAY_OPERATE))]

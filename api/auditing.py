@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from api.access import HasParts, KeyKeeper
+from api.access import HasParts, KeyWatcher
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Moment, Text
@@ -46,7 +46,7 @@ class ActsOut(BaseModel):
 
 
 @router.get("", operation_id="listAudit", responses=problems(401, 403, 422, 503))
-async def list_acts(parts: HasParts, who: KeyKeeper, query: Annotated[ActsQuery, Query()]) -> ActsOut:
+async def list_acts(parts: HasParts, who: KeyWatcher, query: Annotated[ActsQuery, Query()]) -> ActsOut:
     """Acts, newest first."""
     tenant = who.tenant or query.tenant
     known = cursors(parts, "audit", tenant, query.model_dump(exclude={"tenant"}))

@@ -52,12 +52,17 @@ class Auth:
             raise Problem("unauthenticated", headers=_CHALLENGE)
         return found
 
-    async def admitted(self, headers: Mapping[str, str], client_host: str | None, may: frozenset[Role]) -> Principal:
-        """The same, if its role is one of these. Raises Problem 401 and 403, LedgerUnavailable."""
+    async def admitted(
+        self, headers: Mapping[str, str], client_host: str | None, may: frozenset[Role], *, suspended: bool = False
+    ) -> Principal:
+        """The same, if its role is one of these. `suspended`: also of a tenant that is, which else may only read.
+
+        Raises Problem 401 and 403, LedgerUnavailable.
+        """
         who = await self.principal(headers, client_host)
         if who is _DEVELOPER and may == MAY_OPERATE:
             return _DEVELOPER_AS_OPERATOR
-        if who.suspended and Role.READ not in may:
+        if who.suspended and not (suspended or Role.READ in may):
             raise Problem("tenant_suspended")
         if who.role not in may:
             needed = " or ".join(sorted(may))
@@ -74,7 +79,11 @@ class Auth:
     async def note_uses(self) -> None:
         """Write down which keys were used since the last time. Raises LedgerUnavailable."""
         used, self._used = self._used, set()
-        await keys.used(self._db, used)
+        try:
+            await keys.used(self._db, used)
+        except LedgerUnavailable:
+            self._used |= used
+            raise
 
     async def keep_notes(self) -> Never:
         """Do so again and again. Run it as a task."""

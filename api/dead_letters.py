@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import HasParts, LetterKeeper, LetterReader
+from api.access import HasParts, LetterKeeper, LetterReader, RequestId, by
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import LetterId, Moment, Name, Text, delivery_id
@@ -129,37 +129,41 @@ async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated
 
 
 @router.post("/retry", operation_id="retryDeadLetters", responses=problems(401, 403, 413, 422, 503))
-async def retry_many(parts: HasParts, who: LetterKeeper, body: RetryManyIn) -> RetryManyOut:
+async def retry_many(parts: HasParts, who: LetterKeeper, request: RequestId, body: RetryManyIn) -> RetryManyOut:
     """Retry all that a filter names, some thousands a call; count them first with `dry_run`."""
     _check_provider(parts, body.provider, None)
 
     def move(which: Which) -> Awaitable[Revived]:
-        return dead_letters.retry(parts.changing(who.tenant), parts.channels, which, body.provider, most=_AT_ONCE)
+        return dead_letters.retry(
+            parts.changing(who.tenant), parts.channels, which, body.provider, most=_AT_ONCE, by=by(who, request)
+        )
 
     matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
     return RetryManyOut(matched=matched, retried=moved, remaining=matched - moved, dry_run=body.dry_run)
 
 
 @router.post("/discard", operation_id="discardDeadLetters", responses=problems(401, 403, 413, 422, 503))
-async def discard_many(parts: HasParts, who: LetterKeeper, body: DiscardManyIn) -> DiscardManyOut:
+async def discard_many(parts: HasParts, who: LetterKeeper, request: RequestId, body: DiscardManyIn) -> DiscardManyOut:
     """Give up all that a filter names, some thousands a call; count them first with `dry_run`."""
 
     def move(which: Which) -> Awaitable[Revived]:
-        return dead_letters.discard(parts.changing(who.tenant), which, most=_AT_ONCE)
+        return dead_letters.discard(parts.changing(who.tenant), which, most=_AT_ONCE, by=by(who, request))
 
     matched, moved = await _counted(parts, _which(body.filter, who.tenant), None if body.dry_run else move)
     return DiscardManyOut(matched=matched, discarded=moved, remaining=matched - moved, dry_run=body.dry_run)
 
 
 @router.post("/{id}/retry", operation_id="retryDeadLetter", responses=problems(401, 403, 404, 409, 413, 422, 503))
-async def retry_one(parts: HasParts, who: LetterKeeper, id: LetterId, body: RetryIn | None = None) -> MovedOut:
+async def retry_one(
+    parts: HasParts, who: LetterKeeper, request: RequestId, id: LetterId, body: RetryIn | None = None
+) -> MovedOut:
     """Queue one dead letter again, due now, with its whole budget of tries."""
     delivery = delivery_id(id)
     letter = await _the(parts, delivery, who.tenant)
     provider = body.provider if body else None
     _check_provider(parts, provider, letter.channel)
     db, which = parts.changing(who.tenant), dead_letters.one(delivery, who.tenant)
-    done = await dead_letters.retry(db, parts.channels, which, provider)
+    done = await dead_letters.retry(db, parts.channels, which, provider, by=by(who, request))
     if not done.moved:
         raise Problem("not_dead")
     await wake(parts, done.wake)
@@ -167,11 +171,13 @@ async def retry_one(parts: HasParts, who: LetterKeeper, id: LetterId, body: Retr
 
 
 @router.post("/{id}/discard", operation_id="discardDeadLetter", responses=problems(401, 403, 404, 409, 503))
-async def discard_one(parts: HasParts, who: LetterKeeper, id: LetterId) -> MovedOut:
+async def discard_one(parts: HasParts, who: LetterKeeper, request: RequestId, id: LetterId) -> MovedOut:
     """Give one dead letter up: it has failed for good."""
     delivery = delivery_id(id)
     await _the(parts, delivery, who.tenant)
-    done = await dead_letters.discard(parts.changing(who.tenant), dead_letters.one(delivery, who.tenant))
+    done = await dead_letters.discard(
+        parts.changing(who.tenant), dead_letters.one(delivery, who.tenant), by=by(who, request)
+    )
     if not done.moved:
         raise Problem("not_dead")
     await wake(parts, done.wake)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import HasParts, KeyKeeper, RequestId, by
+from api.access import HasParts, KeyKeeper, KeyWatcher, RequestId, by
 from api.documented import problems
 from api.inputs import Text
 from api.problems import Problem
@@ -64,7 +64,7 @@ class KeysOut(BaseModel):
 
 
 @router.get("", operation_id="listKeys", responses=problems(401, 403, 422, 503))
-async def list_keys(parts: HasParts, who: KeyKeeper, tenant: TenantQuery = None) -> KeysOut:
+async def list_keys(parts: HasParts, who: KeyWatcher, tenant: TenantQuery = None) -> KeysOut:
     """The keys of the caller's tenant; an operator sees all, or those of one."""
     found = await keys.listed(parts.reading(who.tenant), who.tenant or tenant)
     return KeysOut(data=[_shown(key) for key in found])
@@ -101,7 +101,7 @@ async def rotate_key(
 
 
 @router.delete("/{prefix}", operation_id="revokeKey", status_code=204, responses=problems(401, 403, 404, 503))
-async def revoke_key(parts: HasParts, who: KeyKeeper, request: RequestId, prefix: Prefix) -> None:
+async def revoke_key(parts: HasParts, who: KeyWatcher, request: RequestId, prefix: Prefix) -> None:
     """Make a key worthless. Every API process notices within two seconds."""
     if not await keys.revoke(parts.changing(who.tenant), _sane(prefix), by(who, request), who.tenant):
         raise _none()

@@ -3,6 +3,7 @@
 import hmac
 import math
 import time
+from collections.abc import Sequence
 
 from api.problems import Problem
 from api.terms import Terms
@@ -67,9 +68,9 @@ class Limiting:
                     self._remember(tenant, grant.retry_after)
         return granted
 
-    async def give(self, asks: Asks) -> None:
+    async def give(self, costs: Sequence[Item], grant: Granted) -> None:
         """What was granted is not needed."""
-        await self._limiter.give(asks)
+        await self._limiter.give(costs, grant)
 
     def refusal(self, tenant: str, grant: Granted) -> Problem:
         """What to say of an ask that was not granted."""

@@ -59,7 +59,7 @@ class Notify:
             return await self._repeats(tenant, items, first)
         results = await asyncio.gather(*(self._item(*each) for each in zip(items, costs, grants, strict=True)))
         if all(result.get("replayed") for result in results):
-            await self._limiting.give((request,))
+            await self._limiting.give(request, first)
         return json_reply(207, {"results": results}, self._limiting.headers(tenant, first))
 
     async def _submit(self, submission: Submission, costs: Sequence[Item], grant: Granted) -> Accepted:
@@ -71,10 +71,10 @@ class Notify:
         try:
             accepted = await self._admission.submit(submission)
         except Exception:
-            await self._limiting.give((costs,))
+            await self._limiting.give(costs, grant)
             raise
         if accepted.replayed:
-            await self._limiting.give((costs,))
+            await self._limiting.give(costs, grant)
         return accepted
 
     async def _repeats(self, tenant: str, items: Sequence[Submission | Invalid], first: Granted) -> Reply:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.access import HasParts, KeyKeeper, Operating, RequestId, by
+from api.access import HasParts, KeyWatcher, Operating, RequestId, by
 from api.documented import problems
 from api.problems import Problem
 from api.requests import Fault
@@ -24,7 +24,7 @@ class LimitsOut(BaseModel):
 
 
 @router.get("", operation_id="getLimits", responses=problems(401, 403, 404, 503))
-async def get_limits(parts: HasParts, who: KeyKeeper, id: Id) -> LimitsOut:
+async def get_limits(parts: HasParts, who: KeyWatcher, id: Id) -> LimitsOut:
     """What the tenant may send."""
     if who.tenant not in (None, id):
         raise no_tenant()

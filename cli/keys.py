@@ -85,7 +85,7 @@ def rotate(
 def revoke(
     prefix: Annotated[str, typer.Argument(metavar="KEY", help="Its visible part, such as clr_0a1b2c3d4e5f.")],
 ) -> None:
-    """Make a key worthless. API processes notice within a second."""
+    """Make a key worthless. API processes notice within two seconds."""
     from ledger import keys
 
     if not asked(lambda db: keys.revoke(db, _visible(prefix), me())):

@@ -10,6 +10,8 @@ from domain.channels import Channels
 from domain.deliveries import Step
 from domain.ids import DeliveryId
 from domain.runs import Order
+from ledger import audit
+from ledger.audit import By
 from ledger.database import Database, execute, repeated
 from ledger.dead_letter_list import WHICH, Which
 from ledger.transition import transition
@@ -103,13 +105,20 @@ def one(delivery: DeliveryId, tenant: str | None) -> Which:
 
 
 async def retry(
-    db: Database, channels: Channels, which: Which, provider: str | None = None, most: int | None = None
+    db: Database,
+    channels: Channels,
+    which: Which,
+    provider: str | None = None,
+    *,
+    most: int | None = None,
+    by: By | None = None,
 ) -> Revived:
     """Queue dead letters again: due now, with their whole budget, at the first of the route or at `provider`.
 
-    Letters of a channel whose route does not have `provider` are left alone. `most`: at most so many.
+    Letters of a channel whose route does not have `provider` are left alone. `most`: at most so many. `by`: for the
+    audit log; what a run's signal asks for is in the run's history.
     """
-    return await _move(db, which, _RETRY, _ways(channels, provider), most)
+    return await _move(db, which, _RETRY, _ways(channels, provider), most, by=by)
 
 
 async def redrive(db: Database, channels: Channels, provider: str, since: datetime, most: int) -> Revived:
@@ -121,9 +130,9 @@ async def redrive(db: Database, channels: Channels, provider: str, since: dateti
     return await _move(db, Which(provider=provider, since=since), _REDRIVE, _ways(channels, provider), most)
 
 
-async def discard(db: Database, which: Which, most: int | None = None) -> Revived:
-    """Give dead letters up: they are `failed` for good, reason `discarded`. `most`: at most so many."""
-    return await _move(db, which, _DISCARD, {}, most)
+async def discard(db: Database, which: Which, most: int | None = None, by: By | None = None) -> Revived:
+    """Give dead letters up: they are `failed` for good, reason `discarded`. `most`: at most so many. `by`: as above."""
+    return await _move(db, which, _DISCARD, {}, most, by=by)
 
 
 def _ways(channels: Channels, provider: str | None) -> dict[str, Any]:
@@ -136,7 +145,9 @@ def _ways(channels: Channels, provider: str | None) -> dict[str, Any]:
     }
 
 
-async def _move(db: Database, which: Which, statement: str, values: dict[str, Any], most: int | None) -> Revived:
+async def _move(
+    db: Database, which: Which, statement: str, values: dict[str, Any], most: int | None, *, by: By | None = None
+) -> Revived:
     last = DeliveryId(UUID(int=0), -1)
     moved, wake = 0, dict[tuple[UUID, str], None]()
     while most is None or moved < most:
@@ -145,18 +156,25 @@ async def _move(db: Database, which: Which, statement: str, values: dict[str, An
         picked = await db.run(_PICK, **asdict(which), ways=values.get("ways"), **place)
         if not picked:
             break
-        rows = await repeated(lambda picked=picked: _together(db, statement, values, picked))
+        rows = await repeated(lambda picked=picked: _together(db, statement, values, picked, note=(which, by)))
         moved += len(rows)
         wake |= dict.fromkeys((row.batch_id, row.channel) for row in rows)
         last = DeliveryId(picked[-1].batch_id, picked[-1].seq)
     return Revived(moved, tuple(wake))
 
 
-async def _together(db: Database, statement: str, values: dict[str, Any], picked: Sequence[Any]) -> Sequence[Any]:
+async def _together(
+    db: Database, statement: str, values: dict[str, Any], picked: Sequence[Any], *, note: tuple[Which, By | None]
+) -> Sequence[Any]:
     ids = {"batches": [row.batch_id for row in picked], "seqs": [row.seq for row in picked]}
     async with db.begin() as connection:
         rows = await execute(connection, statement, {**ids, **values})
         if statement is not _DISCARD and rows:
             await execute(connection, _SERIAL, {"batches": [row.batch_id for row in rows]})
             await execute(connection, _UNEND, {"ids": [row.notification_id for row in rows]})
+        which, by = note
+        if by is not None and rows:
+            action = f"dead_letters.{'discard' if statement is _DISCARD else 'retry'}"
+            subject = which.channel or (f"{which.batch}.{which.seqs[0]}" if which.batch and which.seqs else "all")
+            await audit.record(connection, by, action, subject, tenant=which.tenant, detail={"letters": len(rows)})
         return rows

@@ -2,7 +2,8 @@
 -- KEYS: the processes that ask; then what the items name by their number, from 1 on.
 -- ARGV: the step, the process; then each request: how many items it has ('+2': it is nothing without the last one
 --   that had no plus), and of each: key, kind, cost, and of a bucket (b) the time one unit takes to come back and
---   the time all of them take; of a daily quota (q) its limit.
+--   the time all of them take; of a daily quota (q) its limit and,
+--   to give back, the day it was taken.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local DAY = 86400000000
@@ -39,6 +40,8 @@ local function take(item, sign)
   if item.kind == 'b' then
     full_at[item.key] = math.max(now, bucket(item.key) + sign * item.cost * item.unit)
   else
+    -- What was taken on another day is gone with it.
+    if sign < 0 and item.whole ~= today then return end
     used[item.key] = math.max(0, quota(item.key) + sign * item.cost)
   end
   changed[item.key] = true
@@ -78,7 +81,7 @@ redis.call('PEXPIRE', KEYS[1], LIVES / 1000)
 
 -- Of each request: the item that does not fit (0: all do), how long until that one would; and of the first item, if it
 -- is a bucket, the time until it is full again.
-local answers = {redis.call('ZCARD', KEYS[1])}
+local answers = {redis.call('ZCARD', KEYS[1]), today}
 local head = 0 -- how long the last whole request has to wait
 while at <= #ARGV do
   local items = next_request()

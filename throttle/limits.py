@@ -5,7 +5,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -58,6 +59,8 @@ class Granted:
     retry_after: float
     left: int
     full_in: float
+    day: int  # since 1970, UTC, by whoever granted it
+    alone: bool = False  # out of this process's own share
 
 
 Asks = Sequence[Sequence[Item]]  # requests, each with its items
@@ -85,12 +88,13 @@ class Limiter:
         """
         return await self._put("take", asks)
 
-    async def give(self, asks: Asks) -> None:
-        """Undo what was granted: exactly, while Redis is there. Never raises."""
-        try:
-            await self._put("give", asks)
-        except LimitsAway:
-            self._alone.give(asks, self._processes)
+    async def give(self, ask: Sequence[Item], grant: Granted) -> None:
+        """Undo what was granted, where it was: exactly, while Redis is there. Never raises."""
+        if grant.alone:
+            self._alone.give(ask, self._processes, grant.day)
+            return
+        with suppress(LimitsAway):
+            await self._put("give", [[replace(i, whole=grant.day) if i.kind == "q" else i for i in ask]])
 
     def take_share(self, asks: Asks) -> list[Granted]:
         """Without Redis: out of this process's own share of each limit."""
@@ -146,13 +150,15 @@ class Limiter:
         self._lifeline.answered()
         metrics.LIMITS_ALONE.set(0)
         self._processes = int(reply[0])
-        return [_granted(ask, *reply[n : n + 3]) for ask, n in zip(asks, range(1, len(reply), 3), strict=True)]
+        at = range(2, len(reply), 3)
+        return [_granted(ask, reply[1], *reply[n : n + 3]) for ask, n in zip(asks, at, strict=True)]
 
 
-def _granted(ask: Sequence[Item], failing: int, wait: int, full_in: int) -> Granted:
+def _granted(ask: Sequence[Item], day: int, failing: int, wait: int, full_in: int, *, alone: bool = False) -> Granted:
     first = ask[0] if ask and ask[0].kind == "b" else None
     left = math.floor((first.whole - full_in) / first.unit) if first else 0
-    return Granted(ask[failing - 1] if failing and ask else None, wait / MICRO, max(0, left), full_in / MICRO)
+    refused = ask[failing - 1] if failing and ask else None
+    return Granted(refused, wait / MICRO, max(0, left), full_in / MICRO, int(day), alone)
 
 
 class _Alone:
@@ -170,10 +176,11 @@ class _Alone:
             return [head] * len(asks)
         return [head, *(self._taken(ask, processes, now) for ask in asks[1:])]
 
-    def give(self, asks: Asks, processes: int) -> None:
+    def give(self, ask: Sequence[Item], processes: int, day: int) -> None:
         now = time.time() * MICRO
-        for item in (item for ask in asks for item in ask):
-            self._move(item, -processes, now)
+        for item in ask:
+            if item.kind == "b" or day == int(now / MICRO) // _DAY:
+                self._move(item, -processes, now)
 
     def _taken(self, ask: Sequence[Item], processes: int, now: float) -> Granted:
         waits = [(self._wait(item, processes, now), place) for place, item in enumerate(ask, 1)]
@@ -183,7 +190,8 @@ class _Alone:
             for item in ask:
                 self._move(item, processes, now)
         full_in = max(0.0, self._full_at.get(ask[0].key, now) - now) if ask else 0.0
-        return _granted(ask, failing, math.ceil(max(0.0, longest)), math.ceil(full_in))
+        day, wait = int(now / MICRO) // _DAY, math.ceil(max(0.0, longest))
+        return _granted(ask, day, failing, wait, math.ceil(full_in), alone=True)
 
     def _wait(self, item: Item, processes: int, now: float) -> float:
         if item.kind == "b":

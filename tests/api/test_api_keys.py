@@ -120,7 +120,10 @@ async def test_a_suspended_tenant_may_read_but_not_change(parts: Parts, operator
     await until(parts, key, 403, "DELETE", "/recipients/x")
     async with client_of(parts, key=key) as client:
         assert (await client.delete("/recipients/x")).json()["code"] == "tenant_suspended"
-        assert (await client.get("/dead-letters")).status_code == 200
+        for path in ("/dead-letters", "/keys", "/audit", "/tenants/acme/limits"):
+            assert (await client.get(path)).status_code == 200, path
+        assert (await client.post("/keys", json={"role": "read"})).status_code == 403
+        assert (await client.delete(f"/keys/{(await key_of(Role.SEND))[:16]}")).status_code == 204
     assert await status_with(parts, reader) == 200
     assert (await operator.post("/tenants/acme/resume")).json()["suspended_at"] is None
     await until(parts, key, 404, "DELETE", "/recipients/x")

@@ -13,7 +13,7 @@ from api.parts import Parts
 from api.terms import Terms
 from ledger import limits
 from ledger.audit import By
-from ledger.database import Database
+from ledger.database import Database, execute
 from ledger.keys import Role
 
 ME = By("test")
@@ -168,3 +168,26 @@ async def test_operators_change_limits_and_admins_see_their_own(
         assert (await admin.get("/tenants/other/limits")).json()["detail"] == "There is no such tenant."
         assert (await admin.put("/tenants/acme/limits", json={})).status_code == 403
         assert (await operator.get("/audit", params={"action": "tenant.limits"})).json()["data"][0]["tenant"] == "acme"
+
+
+async def test_a_crowd_with_one_key_makes_one_notification(caller: Caller) -> None:
+    answers = await asyncio.gather(*(caller.notify(key="same") for _ in range(40)))
+    taken = [answer for answer in answers if answer.status_code == 202]
+    assert len({answer.json()["id"] for answer in taken}) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in taken) == 1
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 409)
+    assert await caller.rows() == 1
+
+
+async def test_a_key_another_process_is_taking_is_in_progress(caller: Caller, db: Database) -> None:
+    async with db.begin() as other:
+        values = {"id": "01890a5d-ac96-774b-bcce-b302099a8057"}
+        await execute(
+            other,
+            "INSERT INTO idempotency_key (tenant_id, key, fingerprint, notification_id, expires_at)"
+            " VALUES ('acme', 'held', '', CAST(:id AS uuid), now() + interval '1 h')",
+            values,
+        )
+        answer = await caller.notify(key="held")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (409, "in_progress", "1")

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from gates import PATIENT
 from killable import own_valkey
 from redis.asyncio import Redis
 
-from throttle.limits import Item, Limiter, LimitsAway, bucket, daily
+from throttle.limits import Granted, Item, Limiter, LimitsAway, bucket, daily
 from throttle.redis import connect
 
 SLOW = 1e-6  # units a second: nothing comes back while a test runs
@@ -87,8 +88,9 @@ async def test_all_of_a_request_is_taken_or_nothing(redis_url: str) -> None:
 async def test_what_is_given_back_leaves_no_trace(redis_url: str) -> None:
     async with limiter_at(redis_url) as limiter:
         items = [tokens(5, rate=1, cost=3), quota(9, cost=4)]
-        assert await taken(limiter, *items)
-        await limiter.give([items])
+        (grant,) = await limiter.take([items])
+        assert grant.refused is None
+        await limiter.give(items, grant)
         assert set((await left_in_redis(redis_url)).values()) <= {f"{int(time.time() // 86_400)}:0"}
         assert await taken(limiter, tokens(5, cost=5), quota(9, cost=9))
 
@@ -118,11 +120,11 @@ async def test_any_order_of_taking_and_giving_back_agrees_with_a_plain_count(red
     chance = random.Random(11)
     async with limiter_at(redis_url) as limiter:
         limits, used = {"a": 7, "b": 40, "c": 1_000}, {"a": 0, "b": 0, "c": 0}
-        held: list[list[Item]] = []
+        held: list[tuple[list[Item], Granted]] = []
         for _ in range(400):
             if held and chance.random() < 0.4:
-                gone = held.pop(chance.randrange(len(held)))
-                await limiter.give([gone])
+                gone, grant = held.pop(chance.randrange(len(held)))
+                await limiter.give(gone, grant)
                 for item in gone:
                     used[item.key] -= item.cost
                 continue
@@ -130,9 +132,10 @@ async def test_any_order_of_taking_and_giving_back_agrees_with_a_plain_count(red
             make = (quota, tokens)
             items = [make[name == "b"](limits[name], cost=chance.randint(1, 9), name=name) for name in names]
             fits = all(used[item.key] + item.cost <= limits[item.key] for item in items)
-            assert await taken(limiter, *items) == fits
+            (grant,) = await limiter.take([items])
+            assert (grant.refused is None) == fits
             if fits:
-                held.append(items)
+                held.append((items, grant))
                 for item in items:
                     used[item.key] += item.cost
 
@@ -145,13 +148,24 @@ async def test_without_redis_each_process_grants_its_share(tmp_path: Path) -> No
         asks = [[tokens(10, rate=10), quota(100)]]
         with pytest.raises(LimitsAway):
             await one.take(asks)
-        granted = [one.take_share(asks)[0].refused is None for _ in range(20)]
-        assert granted == [True] * 5 + [False] * 15  # each unit is worth two, for there were two processes
+        granted = [one.take_share(asks)[0] for _ in range(20)]
+        assert [grant.refused is None for grant in granted] == [True] * 5 + [
+            False
+        ] * 15  # each unit is worth two, for there were two processes
         assert sum(one.take_share([[quota(100)]])[0].refused is None for _ in range(80)) == 45
         head, part = one.take_share([[tokens(10, rate=10)], [quota(10_000)]])
         assert head.refused == part.refused == tokens(10, rate=10)
-        await one.give(asks)
+        await one.give(asks[0], granted[0])
         assert one.take_share([[quota(100)]])[0].refused is None
         await server.start()
         await asyncio.sleep(1.1)
         assert await taken(one, quota(100, name="new"))
+
+
+async def test_what_was_taken_yesterday_is_not_given_back_to_today(redis_url: str) -> None:
+    async with limiter_at(redis_url) as limiter:
+        (grant,) = await limiter.take([[quota(10, cost=5)]])
+        await limiter.give([quota(10, cost=5)], replace(grant, day=grant.day - 1))
+        assert not await taken(limiter, quota(10, cost=6))
+        await limiter.give([quota(10, cost=5)], grant)
+        assert await taken(limiter, quota(10, cost=10))
