@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from stage import SetStage, Stage, staged
 from vendor_side import Sandbox, clarion_variables, running_sandbox
 
+from providers import callback
 from settings import Settings
 
 
@@ -44,6 +45,7 @@ async def set_stage(
         monkeypatch.delenv(name)
     for name, value in vendors.environment().items():
         monkeypatch.setenv(name, value)
+    callback._reader.cache_clear()  # a test before us may have asked it without a secret
     async with AsyncExitStack() as stack:
 
         async def start(*, held: bool = False, **changes: Any) -> Stage:
