@@ -9,12 +9,12 @@ from typing import Never
 from domain import shares
 from providers.http import CONNECTIONS
 
-_LAG = 0.012  # seconds: this late, the process has more in hand than it can serve at once
-_LEAST = 8  # sends in hand at a provider, however busy the process is
+_LAG = 0.006  # seconds: this late, the process has more in hand than it can serve at once
+_LEAST = 16  # sends in hand at a provider, however busy the process is
 _TICK = 0.05  # seconds that places gather before somebody is called: a claim for each would be a query a message
 
 
-_CHUNK = 16  # places for which one of those that wait is called
+CHUNK = 16  # places worth a claim, where more is due; and for which one of those that wait is called
 
 _Calls = OrderedDict[Callable[[], None], int]  # who waits, each with the most calls there should be
 
@@ -67,7 +67,7 @@ class Places:
         """As many of an owner's as the room is worth; what they take is only known when they have claimed."""
         calls = self._waiting[provider][owner]
         room = self.room(provider, owner, next(iter(calls.values())))
-        for _ in range(min(len(calls), -(-room // _CHUNK))):
+        for _ in range(min(len(calls), -(-room // CHUNK))):
             call, _ = calls.popitem(last=False)
             call()
         if not calls:

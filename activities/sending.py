@@ -12,7 +12,7 @@ from uuid import UUID
 
 from activities import asking
 from activities.asking import Asking, quiet
-from activities.places import Places
+from activities.places import CHUNK, Places
 from activities.recorder import Recorder, Route
 from domain.deliveries import Status
 from domain.messages import Message
@@ -173,6 +173,8 @@ class Sending:
         if not self._due:
             self._due = await deliveries.due(self._means.db, self._leg)
         room = self._room()
+        if room < min(self._due, CHUNK):
+            room = 0  # a claim for each place that becomes free would be a query a message
         wanted = min(self._due, self._window - self._in_flight, room)
         if not room:
             self._held = self._means.standing.roads(self._leg.channel, self._leg.priority).held.get(self._leg.provider)
