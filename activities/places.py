@@ -9,8 +9,8 @@ from typing import Never
 from domain import shares
 from providers.http import CONNECTIONS
 
-_LAG = 0.006  # seconds: this late, the process has more in hand than it can serve at once
-_LEAST = 16  # sends in hand at a provider, however busy the process is
+_LAG = 0.012  # seconds: this late, the process has more in hand than it can serve at once
+_LEAST = 32  # sends in hand at a provider, however busy the process is
 _TICK = 0.05  # seconds that places gather before somebody is called: a claim for each would be a query a message
 
 
