@@ -30,7 +30,7 @@ def test_a_tag_is_found_by_itself_and_its_beginnings(one: str, other: str, data:
 
 @given(KEYS, LINES, KEYS, LINES)
 def test_metadata_is_found_by_key_and_the_beginning_of_a_text(key: str, value: str, other: str, begin: str) -> None:
-    terms = terms_of_text(Content(), {key: value, "n": 7, "deep": {"x": "y"}})
+    terms = terms_of_text(Content(), {"n": 7, "deep": {"x": "y"}, key: value})
     assert found(search.metadata_prefix(f"{key}:{value[:5]}"), terms)
     same = other == key and value.startswith(begin)
     assert found(search.metadata_prefix(f"{other}:{begin}"), terms) == same
