@@ -11,7 +11,7 @@ from api.access import HasParts, KeyWatcher
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Moment, Text
-from api.paging import ListQuery, PageOut, page_of
+from api.paging import ListQuery, PageOut, paged
 from ledger import audit
 
 router = APIRouter(tags=["audit"], prefix="/audit")
@@ -58,6 +58,5 @@ async def list_acts(parts: HasParts, who: KeyWatcher, query: Annotated[ActsQuery
         since=query.since,
         before=known.place(query.cursor, int),
     )
-    page, more = found[: query.limit], len(found) > query.limit
-    following = known.to(page[-1].id) if more else None
-    return ActsOut(data=[ActOut(**asdict(act)) for act in page], page=page_of(following))
+    page, foot = paged(found, query.limit, lambda act: known.to(act.id))
+    return ActsOut(data=[ActOut(**asdict(act)) for act in page], page=foot)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import orjson
 
 from api.parts import Parts
-from api.problems import Problem
+from api.problems import invalid
 from api.requests import Fault
 
 _T = TypeVar("_T")
@@ -50,7 +50,7 @@ class Cursors:
         except (ValueError, TypeError):  # no base64, or signed by a version that wrote its places otherwise
             pass
         fault = Fault("/query/cursor", "This is no cursor of this list with these filters.")
-        raise Problem("invalid_request", "The request is not valid.", errors=(fault,))
+        raise invalid(fault)
 
     def _mac(self, written: bytes) -> bytes:
         return hmac.digest(self._key, self._scope + written, "sha256")[:_MAC]
@@ -58,4 +58,4 @@ class Cursors:
 
 def cursors(parts: Parts, of: str, tenant: str | None, filters: Mapping[str, Any]) -> Cursors:
     """The same with this installation's secret, which all API processes share."""
-    return Cursors(parts.settings.secret_key.get_secret_value().encode(), of, tenant, filters)
+    return Cursors(parts.settings.secret, of, tenant, filters)

@@ -12,9 +12,9 @@ from api.access import HasParts, LetterKeeper, LetterReader, RequestId, by
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import LetterId, Moment, Name, Text, delivery_id
-from api.paging import ListQuery, PageOut, page_of
+from api.paging import ListQuery, PageOut, paged
 from api.parts import Parts
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import Fault
 from api.waking import wake
 from domain.ids import DeliveryId
@@ -123,9 +123,8 @@ async def list_dead_letters(parts: HasParts, who: LetterReader, query: Annotated
     known = cursors(parts, "dead letters", who.tenant, query.model_dump())
     after = known.place(query.cursor, _died)
     found = await dead_letter_list.listed(parts.reading(who.tenant), which, limit + 1, after)
-    page, last = found[:limit], found[limit - 1] if len(found) > limit else None
-    following = known.to(last.dead_at.isoformat(), last.id) if last else None
-    return LettersOut(data=[_shown(letter) for letter in page], page=page_of(following))
+    page, foot = paged(found, limit, lambda letter: known.to(letter.dead_at.isoformat(), letter.id))
+    return LettersOut(data=[_shown(letter) for letter in page], page=foot)
 
 
 @router.post("/retry", operation_id="retryDeadLetters", responses=problems(401, 403, 413, 422, 503))
@@ -224,7 +223,7 @@ def _check_provider(parts: Parts, provider: str | None, channel: str | None) -> 
     if not any(provider in route for route in routes):
         known = ", ".join(sorted({name for route in routes for name in route}))
         fault = Fault("/provider", f"No provider of this name in the route; there are {known}.")
-        raise Problem("invalid_request", "The request is not valid.", errors=(fault,))
+        raise invalid(fault)
 
 
 def _shown(letter: Letter) -> LetterOut:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from api.envelope import request_id_of
-from api.problems import Problem, of_status, response
+from api.problems import Problem, invalid, of_status, response
 from api.raw_routes import RAW_ROUTES
 from api.refusals import Refusal, problem_of
 from api.requests import Fault
@@ -48,7 +48,7 @@ async def _refused(request: Request, error: Refusal) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    return as_response(Problem("invalid_request", "The request is not valid.", errors=faults_of(error)), request)
+    return as_response(invalid(*faults_of(error)), request)
 
 
 async def _of_framework(request: Request, error: HTTPException) -> Response:
@@ -58,7 +58,7 @@ async def _of_framework(request: Request, error: HTTPException) -> Response:
         return as_response(Problem("method_not_allowed", headers={"Allow": _methods_at(request)}), request)
     if error.status_code == 400:
         unread = Fault("", "The body is not JSON in UTF-8.")
-        return as_response(Problem("invalid_request", "The request is not valid.", errors=(unread,)), request)
+        return as_response(invalid(unread), request)
     return as_response(Problem(of_status(error.status_code), headers=error.headers), request)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import HasParts, KeyKeeper, KeyWatcher, RequestId, by
 from api.documented import problems
 from api.inputs import Text
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import Fault
 from ledger import keys
 from ledger.keys import LONGEST_OVERLAP, OVERLAP, Key, Role
@@ -74,13 +74,13 @@ async def list_keys(parts: HasParts, who: KeyWatcher, tenant: TenantQuery = None
 async def create_key(parts: HasParts, who: KeyKeeper, request: RequestId, body: KeyIn) -> NewKeyOut:
     """Make a key."""
     if who.tenant and body.tenant not in (None, who.tenant):
-        raise _wrong("/tenant", "Only operators make keys of other tenants.")
+        raise invalid(Fault("/tenant", "Only operators make keys of other tenants."))
     try:
         made, text = await keys.create(
             parts.changing(who.tenant), who.tenant or body.tenant, body.role, by(who, request), body.name
         )
     except ValueError as error:
-        raise _wrong("", str(error)) from None
+        raise invalid(Fault("", str(error))) from None
     return NewKeyOut(**_shown(made).model_dump(), key=text)
 
 
@@ -128,7 +128,3 @@ def _shown(key: Key) -> KeyOut:
 
 def _none() -> Problem:
     return Problem("not_found", "No such key is in force.")
-
-
-def _wrong(pointer: str, detail: str) -> Problem:
-    return Problem("invalid_request", "The request is not valid.", errors=(Fault(pointer, detail),))

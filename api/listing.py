@@ -13,7 +13,7 @@ from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Moment, Name, Text
 from api.paging import ListQuery, PageOut, page_of
-from api.problems import Problem
+from api.problems import invalid
 from api.requests import Fault
 from domain import search
 from domain.priorities import Priority
@@ -125,7 +125,7 @@ async def _check_text(db: Database, tenant: str, query: NotificationsQuery) -> N
         detail = (
             "Only for tenants that keep text searchable: an operator says so by `clarion tenants update --keep-text`."
         )
-        raise Problem("invalid_request", "The request is not valid.", errors=(Fault(f"/query/{asked}", detail),))
+        raise invalid(Fault(f"/query/{asked}", detail))
 
 
 def _shown(one: Overview) -> NotificationOut:

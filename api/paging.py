@@ -1,8 +1,13 @@
 """The frame of every list: what it takes, and where the next items are."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.cursors import MOST_CURSOR
+
+_T = TypeVar("_T")
 
 
 class ListQuery(BaseModel):
@@ -19,6 +24,12 @@ class PageOut(BaseModel):
 
     next: str | None = Field(description="the `cursor` of the next page")
     has_more: bool
+
+
+def paged(found: Sequence[_T], limit: int, to: Callable[[_T], str]) -> tuple[Sequence[_T], PageOut]:
+    """Of one more item than a page has: the page, and its foot. `to` makes the cursor that leads on from an item."""
+    page = found[:limit]
+    return page, page_of(to(page[-1]) if len(found) > limit else None)
 
 
 def page_of(following: str | None) -> PageOut:

@@ -115,6 +115,11 @@ class Problem(Exception):
         return members
 
 
+def invalid(*faults: Fault) -> Problem:
+    """What is said of a request that cannot be taken: 422 with every fault found."""
+    return Problem("invalid_request", "The request is not valid.", errors=faults)
+
+
 def response(problem: Problem, request_id: str, instance: str | None = None) -> Reply:
     """The whole answer, counted. `instance`: the path of the request."""
     metrics.count(metrics.REFUSED, problem.code)

@@ -14,9 +14,9 @@ from api.cursors import cursors
 from api.documented import FaultOut, problems
 from api.errors import faults_of, pointer
 from api.inputs import Text, plain
-from api.paging import ListQuery, PageOut, page_of
+from api.paging import ListQuery, PageOut, paged
 from api.paths import REST_ID
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import Fault
 from api.waking import wake
 from domain.channels import Channels
@@ -121,7 +121,7 @@ async def put_recipient(parts: HasParts, tenant: Sender, id: Id, body: Recipient
     """Store a person, in place of what was there."""
     person, faults = _checked(id, body, parts.channels)
     if person is None:
-        raise Problem("invalid_request", "The request is not valid.", errors=faults)
+        raise invalid(*faults)
     stored, new = await recipients.put(parts.changing(tenant), tenant, person)
     response.status_code = 201 if new else 200
     return _shown(stored)
@@ -152,9 +152,8 @@ async def list_recipients(parts: HasParts, tenant: Reader, query: Annotated[Reci
     found = await recipients.listed(
         parts.reading(tenant), tenant, query.limit + 1, prefix=query.prefix or "", after=after
     )
-    page, more = found[: query.limit], len(found) > query.limit
-    following = known.to(page[-1].id) if more else None
-    return RecipientsOut(data=[_shown(person) for person in page], page=page_of(following))
+    page, foot = paged(found, query.limit, lambda person: known.to(person.id))
+    return RecipientsOut(data=[_shown(person) for person in page], page=foot)
 
 
 @router.get(REST_ID, operation_id="getRecipient", responses=problems(401, 403, 404, 422, 503))
@@ -169,7 +168,7 @@ async def get_recipient(parts: HasParts, tenant: Reader, id: Id) -> RecipientOut
 @router.delete(REST_ID, operation_id="deleteRecipient", status_code=204, responses=problems(401, 403, 404, 422, 503))
 async def delete_recipient(parts: HasParts, tenant: Sender, who: SendingKey, request: RequestId, id: Id) -> None:
     """Erase a person: from the book, and from every notification. Only the counts stay; what waits is cancelled."""
-    secret = parts.settings.secret_key.get_secret_value().encode()
+    secret = parts.settings.secret
     fields = [(channel.name, channel.address) for channel in parts.channels.values()]
     done = await erase(parts.changing(tenant), tenant, id, secret=secret, fields=fields, by=by(who, request))
     if done is None:

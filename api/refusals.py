@@ -1,7 +1,7 @@
 """What callers are told when they cannot be served: the one place where exceptions become problems."""
 
 from api.asgi import BodyTooLarge
-from api.problems import Problem, retry_after
+from api.problems import Problem, invalid, retry_after
 from api.requests import MOST_BODY, Fault, Invalid
 from domain.submissions import Refused
 from ledger.database import LedgerUnavailable
@@ -22,7 +22,7 @@ def problem_of(error: Refusal) -> Problem:
         case Problem():
             return error
         case Invalid():
-            return Problem("invalid_request", "The request is not valid.", errors=error.faults)
+            return invalid(*error.faults)
         case Refused():
             errors = (Fault(error.pointer, error.detail),) if error.pointer is not None else ()
             return Problem(error.code, error.detail, errors=errors, headers=_SOON if error.code in _PASSES else {})

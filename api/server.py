@@ -82,7 +82,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
             first=first,
             invent=settings.dev,
             weight_of=weight,
-            secret=settings.secret_key.get_secret_value().encode(),
+            secret=settings.secret,
             keeps_text=terms.keeps_text,
         )
         lanes = Lanes(intake, runs, max_batch=settings.max_batch, bound=settings.lane_bound, weight_of=weight)
@@ -98,7 +98,7 @@ async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
 async def limiting_of(parts: Parts) -> AsyncGenerator[Limiting]:
     """What holds tenants to their limits, inside the block. Raises SettingsError."""
     redis = connect_redis(parts.settings.required("redis_url"))
-    secret = parts.settings.secret_key.get_secret_value().encode()
+    secret = parts.settings.secret
     try:
         yield Limiting(parts.terms, Limiter(redis), parts.channels, secret)
     finally:
@@ -121,7 +121,7 @@ async def open_door(settings: Settings) -> AsyncGenerator[tuple[Door, Parts]]:
         backlog = Backlog(parts.db, parts.channels, limit=settings.backlog_limit, fair=settings.fairness)
         await parts.terms.read()
         await stack.enter_async_context(beside(backlog.watch(), parts.auth.keep_notes(), parts.terms.keep()))
-        reader = Reader(parts.channels, settings.secret_key.get_secret_value().encode())
+        reader = Reader(parts.channels, settings.secret)
         limiting = await stack.enter_async_context(limiting_of(parts))
         notify = Notify(reader, Admission(parts.ledgers.intake, parts.lanes, backlog), limiting)
         yield Door(create_app(parts), parts, notify, Webhook(parts.providers, parts.hearing)), parts

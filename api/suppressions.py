@@ -10,10 +10,10 @@ from api.access import HasParts, Manager, ManagingKey, Reader, RequestId, Sender
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Name, plain
-from api.paging import ListQuery, PageOut, page_of
+from api.paging import ListQuery, PageOut, paged
 from api.parts import Parts
 from api.paths import REST_ADDRESS
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import Fault
 from domain.suppressions import Reason, blind, hint
 from ledger import suppressions
@@ -71,9 +71,8 @@ async def list_suppressions(
     found = await suppressions.listed(
         parts.reading(tenant), tenant, query.limit + 1, channel=query.channel, reason=query.reason, after=after
     )
-    page, more = found[: query.limit], len(found) > query.limit
-    following = known.to(page[-1].channel, page[-1].address_hash.hex()) if more else None
-    return SuppressionsOut(data=[_shown(each) for each in page], page=page_of(following))
+    page, foot = paged(found, query.limit, lambda each: known.to(each.channel, each.address_hash.hex()))
+    return SuppressionsOut(data=[_shown(each) for each in page], page=foot)
 
 
 @router.get(REST_ADDRESS, operation_id="getSuppression", responses=problems(401, 403, 404, 422, 503))
@@ -135,8 +134,8 @@ def _named(parts: Parts, tenant: str, channel: str, address: str) -> tuple[str, 
         normal = parts.channels[channel].parse_address(address)
     except ValueError as error:
         fault = Fault("/path/address", str(error))
-        raise Problem("invalid_request", "The request is not valid.", errors=(fault,)) from None
-    return normal, blind(parts.settings.secret_key.get_secret_value().encode(), tenant, channel, normal)
+        raise invalid(fault) from None
+    return normal, blind(parts.settings.secret, tenant, channel, normal)
 
 
 def _suppressed(channel: str, address_hash: str) -> tuple[str, bytes]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from api.access import HasParts, KeyWatcher, Operating, RequestId, by
 from api.documented import problems
-from api.problems import Problem
+from api.problems import invalid
 from api.requests import Fault
 from api.tenants import Id, no_tenant, sane
 from domain.limits import Limits, changed
@@ -41,7 +41,7 @@ async def put_limits(parts: HasParts, who: Operating, request: RequestId, id: Id
     unknown = {name for name in own.get("daily", {}) if name not in parts.channels}
     if unknown:
         detail = f"No channel of this name; there are {', '.join(parts.channels)}."
-        raise Problem("invalid_request", "The request is not valid.", errors=(Fault(f"/daily/{min(unknown)}", detail),))
+        raise invalid(Fault(f"/daily/{min(unknown)}", detail))
     if not await limits.put(parts.db, sane(id), own, by(who, request)):
         raise no_tenant()
     return await get_limits(parts, who, id)

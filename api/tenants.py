@@ -11,8 +11,8 @@ from api.access import HasParts, Operating, RequestId, by
 from api.cursors import cursors
 from api.documented import problems
 from api.inputs import Text
-from api.paging import ListQuery, PageOut, page_of
-from api.problems import Problem
+from api.paging import ListQuery, PageOut, paged
+from api.problems import Problem, invalid
 from api.requests import Fault
 from ledger import tenants
 from ledger.tenants import Tenant, TenantExists
@@ -83,8 +83,8 @@ async def list_tenants(parts: HasParts, who: Operating, query: Annotated[ListQue
     known = cursors(parts, "tenants", None, query.model_dump())
     after = known.place(query.cursor, str) or ""
     found = await tenants.listed(parts.db, after=after, most=query.limit + 1)
-    page, more = found[: query.limit], len(found) > query.limit
-    return TenantsOut(data=[_shown(each) for each in page], page=page_of(known.to(page[-1].id) if more else None))
+    page, foot = paged(found, query.limit, lambda tenant: known.to(tenant.id))
+    return TenantsOut(data=[_shown(each) for each in page], page=foot)
 
 
 @router.post("", operation_id="createTenant", status_code=201, responses=problems(401, 403, 409, 413, 422, 503))
@@ -96,7 +96,7 @@ async def create_tenant(parts: HasParts, who: Operating, request: RequestId, bod
     except TenantExists:
         raise Problem("tenant_exists") from None
     except ValueError as error:
-        raise _wrong(error) from None
+        raise invalid(Fault("", str(error))) from None
 
 
 @router.get("/{id}", operation_id="getTenant", responses=problems(401, 403, 404, 503))
@@ -112,7 +112,7 @@ async def update_tenant(parts: HasParts, who: Operating, request: RequestId, id:
         changes = body.model_dump(exclude_unset=True)
         return _there(await tenants.update(parts.db, sane(id), changes, by(who, request)))
     except ValueError as error:
-        raise _wrong(error) from None
+        raise invalid(Fault("", str(error))) from None
 
 
 @router.post("/{id}/suspend", operation_id="suspendTenant", responses=problems(401, 403, 404, 413, 422, 503))
@@ -121,7 +121,7 @@ async def suspend_tenant(parts: HasParts, who: Operating, request: RequestId, id
     try:
         return _there(await tenants.suspend(parts.db, sane(id), body.reason, by(who, request)))
     except ValueError as error:
-        raise _wrong(error) from None
+        raise invalid(Fault("", str(error))) from None
 
 
 @router.post("/{id}/resume", operation_id="resumeTenant", responses=problems(401, 403, 404, 503))
@@ -150,7 +150,3 @@ def _shown(tenant: Tenant) -> TenantOut:
 def no_tenant() -> Problem:
     """What is said of a tenant that is not there."""
     return Problem("not_found", "There is no such tenant.")
-
-
-def _wrong(error: ValueError) -> Problem:
-    return Problem("invalid_request", "The request is not valid.", errors=(Fault("", str(error)),))

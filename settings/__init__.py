@@ -110,6 +110,11 @@ class Settings(Section):
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 
     @property
+    def secret(self) -> bytes:
+        """The secret key, for HMACs."""
+        return self.secret_key.get_secret_value().encode()
+
+    @property
     def reachable_at(self) -> str:
         """The base URL vendors call, without a slash at its end."""
         return (self.public_url or self.listens_at).rstrip("/")

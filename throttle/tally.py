@@ -42,7 +42,6 @@ class Tally:
     def __init__(self, gate: Gate, on_change: Callable[[Change], Awaitable[None]]) -> None:
         self._gate, self._on_change = gate, on_change
         self._calls: dict[Call, None] = {}  # in the order in which they began; not those already counted as slow
-        self._in_flight: Counter[str] = Counter()
         self._gathered: dict[tuple[str, bool], _Gathered] = {}
         self._reporting: asyncio.Task[None] | None = None
         self._report_at_a_time = asyncio.Lock()
@@ -52,7 +51,6 @@ class Tally:
         """A call goes out now. Every call must come to `end` or `drop`."""
         call = Call(provider, probe, time.monotonic())
         self._calls[call] = None
-        self._in_flight[provider] += 1
         self._wake()
         return call
 
@@ -62,7 +60,6 @@ class Tally:
         rest = max(answer.rest for answer in answers)
         if rest:
             gathered.pause = max(rest, gathered.pause or 0.0)
-        self._in_flight[call.provider] -= 1
         if call in self._calls:  # else it has been counted as slow
             del self._calls[call]
             answer = next((a for a in answers if a.outcome is Outcome.ACCEPTED), answers[0])
@@ -73,12 +70,7 @@ class Tally:
 
     def drop(self, call: Call) -> None:
         """It was broken off by us: nothing follows from it."""
-        self._in_flight[call.provider] -= 1
         self._calls.pop(call, None)
-
-    def in_flight(self, provider: str) -> int:
-        """Calls of this process that have not come to their end."""
-        return self._in_flight[provider]
 
     def release(self, provider: str, messages: int, probe: bool = False) -> None:
         """Messages that were granted and not called: their tokens, or the probe, go back."""
