@@ -15,7 +15,7 @@ PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
         --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo dev test check chaos fuzz bench-failover bench-tenants lock clean
+.PHONY: help install install-dev demo dev test check chaos fuzz bench bench-failover bench-tenants lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ chaos: install-dev ## ten minutes of faults under load, then everything is held 
 
 fuzz: install-dev ## made-up requests to every route, and 100,000 bent webhooks: nothing may give way (SEED=1)
 	@$(BIN)/python -m bench.fuzz --seed $(SEED)
+
+bench: install-dev ## the performance report, 45 minutes; resumable (CASE=burst, 'burst*': these anew)
+	@$(BIN)/python -m bench $(CASE)
 
 bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)
 	@$(BIN)/python -m bench.failover $(CASE)

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -29,10 +30,14 @@ class Connection(asyncio.Protocol):
 
     async def post(self, head: bytes, body: bytes) -> tuple[int, bytes]:
         """Status and body of one request. `head` is the request head up to Content-Length's value. Raises OSError."""
+        return await self.ask(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of what this whole request is answered with. Raises OSError."""
         if self._transport is None or self.closed:
             raise ConnectionResetError("closed")
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+        self._transport.write(request)
         return await self._answer
 
     @property
@@ -47,8 +52,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio calls it."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods, not by its class
 
     def data_received(self, data: bytes) -> None:
         """Asyncio calls it: the answer is complete when as much of a body is there as its head says."""
@@ -81,6 +85,7 @@ class Result:
     latencies: list[float] = field(default_factory=list[float])
     seconds: float = 0.0
     began: float = 0.0  # Unix time
+    cpu: float = 0.0  # seconds of CPU that a process of its own took for it
 
     @property
     def accepted(self) -> int:
@@ -93,10 +98,18 @@ class Result:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def body_of(n: int, token: str, chance: random.Random, channels: tuple[str, ...] = ("email",)) -> bytes:
-    """A notification whose text names it, for whoever reads the vendor's log later."""
-    draw, priority = chance.random(), PRIORITIES[-1][0]
-    for name, share in PRIORITIES:
+def body_of(
+    n: int,
+    token: str,
+    chance: random.Random,
+    channels: Sequence[str] = ("email",),
+    *,
+    shares: Sequence[tuple[str, float]] = PRIORITIES,
+    recipients: int = 1,
+) -> bytes:
+    """A notification whose text names it, for whoever reads the vendor's log later. `shares`: of the priorities."""
+    draw, priority = chance.random(), shares[-1][0]
+    for name, share in shares:
         if draw < share:
             priority = name
             break
@@ -104,7 +117,7 @@ def body_of(n: int, token: str, chance: random.Random, channels: tuple[str, ...]
     return orjson.dumps(
         {
             "channels": channels,
-            "recipient_ids": [f"user{n % 5000}"],
+            "recipient_ids": [f"user{(n * recipients + m) % 5000}" for m in range(recipients)],
             "message": f"load {token} {n}",
             "priority": priority,
         }
@@ -133,6 +146,7 @@ async def run(
     *,
     clients: int,
     make_body: Callable[[int], bytes],
+    key_of: Callable[[int], str | None] = lambda n: None,
     seconds: float | None = None,
     count: int | None = None,
     rate: float | None = None,
@@ -143,6 +157,7 @@ async def run(
 ) -> Result:
     """Drive the load. Closed loop without `rate`; with it open loop: latency counts from the planned time.
 
+    `key_of`: the idempotency key of a request, if it has one.
     `accepted_ids`: a file that gets `{n} {id}` for every 202, flushed line by line, so that a crash of ours loses none.
     `keep_going`: a broken connection is opened again, and its request not repeated. `stop` ends the load early.
     `rest`: seconds a client stays away after a 429 or 503.
@@ -165,7 +180,9 @@ async def run(
                 try:
                     if connection is None or connection.closed:
                         connection = await Connection.open(parts.hostname or "127.0.0.1", parts.port or 80)
-                    status, answer = await connection.post(head, make_body(n))
+                    key = key_of(n)
+                    mine = head if key is None else target.head("/notify", {"Idempotency-Key": key})
+                    status, answer = await connection.post(mine, make_body(n))
                 except OSError:
                     result.broken += 1
                     connection = None

@@ -1,0 +1,31 @@
+"""Every case of `make bench`, in the order they are played."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.cases import burst, cost, idle, naive
+from bench.finding import Played
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`play` gets the file for what the parts of its stack write. Raises StackError when a stack cannot run."""
+
+    name: str
+    says: str
+    play: Callable[[Path], Awaitable[Played]]
+
+
+_ONE_LANE = (("normal", 1.0),)
+
+CASES = (
+    Case("burst", "100,000 notifications, 256 connections", partial(burst.play, clients=256)),
+    Case("burst-1024", "the same, 1,024 connections", partial(burst.play, clients=1024)),
+    Case("burst-one-lane", "the same, one priority", partial(burst.play, clients=256, shares=_ONE_LANE)),
+    Case("burst-single-receipts", "one webhook call a message", partial(burst.play, clients=256, channel="sms")),
+    Case("naive", "one workflow a notification, in turn with Clarion as it comes", naive.play),
+    Case("idle", "2,000 notifications, one at a time", idle.play),
+    Case("cost", "state transitions, statements and bytes of 20,000 notifications", cost.play),
+)

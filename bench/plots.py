@@ -1,0 +1,54 @@
+"""Draws what the cases found: one picture for each question."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.finding import Finding
+
+
+def drawn(findings: Sequence[Finding], folder: Path) -> list[tuple[str, str]]:
+    """Title and file, below `folder`, of each picture there is something to draw for. None without matplotlib."""
+    series = {(found.case, name): what for found in findings for name, what in found.series.items()}
+    pictures: list[tuple[str, str]] = []
+    for case, name, title, draw in _PICTURES:
+        what = series.get((case, name))
+        if what and _draw(folder / f"{case}-{name}.svg", title, draw, what):
+            pictures.append((title, f"{case}-{name}.svg"))
+    return pictures
+
+
+def _draw(file: Path, title: str, draw: Callable[[Any, Any], None], what: Any) -> bool:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure.suptitle(title)
+    draw(figure, what)
+    figure.savefig(file)
+    return True
+
+
+def _timeline(figure: Any, what: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    backlog, waits = figure.subplots(2, 1, sharex=True)
+    for priority, lines in what.items():
+        backlog.plot(lines["backlog"], label=priority)
+        waits.plot(lines["p99"], label=priority)
+    backlog.set_ylabel("accepted, not sent")
+    waits.set_ylabel("accept-to-sent p99, s")
+    waits.set_xlabel("seconds of the burst")
+    backlog.legend()
+
+
+def _cpu(figure: Any, what: Mapping[str, float]) -> None:
+    axes = figure.subplots()
+    names = sorted(what, key=lambda name: what[name])
+    axes.barh(names, [what[name] * 100 for name in names])
+    axes.set_xlabel("% of two cores")
+
+
+_PICTURES: tuple[tuple[str, str, str, Callable[[Any, Any], None]], ...] = (
+    ("burst", "timeline", "Backlog and latency per priority in a burst", _timeline),
+    ("burst", "cpu", "CPU share per process in a burst", _cpu),
+)

@@ -1,0 +1,94 @@
+"""Keeps each case's line under `bench/out/`, and shows them all as a table on the terminal and in Markdown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from math import isfinite
+
+import orjson
+
+from bench.cases import CASES
+from bench.failover.report import OUT, version
+from bench.finding import Figure, Finding
+from bench.plots import drawn
+from cli import output
+
+COLUMNS = ("case", "figure", "measured", "bound", "result")
+
+
+class Kept:
+    """`bench/out/bench.jsonl`: one line for each case that was played with this version, in the cases' order."""
+
+    def __init__(self) -> None:
+        self._file, self._version = OUT / "bench.jsonl", version()
+        lines = self._file.read_bytes().splitlines() if self._file.exists() else []
+        read = [orjson.loads(line) for line in lines]
+        self._found = {line["case"]: _finding(line) for line in read if line.pop("version") == self._version}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is kept."""
+        return [self._found[case.name] for case in CASES if case.name in self._found]
+
+    def add(self, finding: Finding) -> None:
+        """Keep it in place of an older one, print its line, and write everything anew."""
+        self._found[finding.case] = finding
+        OUT.mkdir(parents=True, exist_ok=True)
+        self._file.write_bytes(b"".join(self.line(found) + b"\n" for found in self.findings))
+        pictures = drawn(self.findings, OUT)
+        (OUT / "report.md").write_text(_markdown(self.findings, self._version, pictures))
+
+    def line(self, finding: Finding) -> bytes:
+        """The case as one line of JSON, without its end."""
+        return orjson.dumps({"version": self._version, **asdict(finding)})
+
+
+def _finding(line: dict[str, object]) -> Finding:
+    figures = [Figure(**{**said, "value": _number(said["value"])}) for said in line.pop("figures")]  # type: ignore[union-attr]
+    return Finding(figures=figures, **line)  # type: ignore[arg-type]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value  # JSON has no NaN
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """The table, and below it what was broken."""
+    output.table(COLUMNS, list(_rows(findings)), none="nothing was played")
+    for line in _reasons(findings):
+        output.say(line)
+
+
+def _rows(findings: Iterable[Finding]) -> Iterable[list[str]]:
+    for found in findings:
+        for n, figure in enumerate(found.figures):
+            yield ["" if n else found.case, figure.name, _said(figure.value, figure.unit), _bound(figure), _met(figure)]
+
+
+def _said(value: float, unit: str = "") -> str:
+    if not isfinite(value):
+        return "none"
+    digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def _bound(figure: Figure) -> str:
+    if figure.at_least is not None:
+        return f"at least {_said(figure.at_least)}"
+    return f"at most {_said(figure.at_most)}" if figure.at_most is not None else ""
+
+
+def _met(figure: Figure) -> str:
+    return {None: "", True: "ok", False: "missed"}[figure.met]
+
+
+def _reasons(findings: Iterable[Finding]) -> list[str]:
+    return [f"{found.case}: {reason}" for found in findings for reason in found.broken]
+
+
+def _markdown(findings: Sequence[Finding], measured: str, pictures: Sequence[tuple[str, str]]) -> str:
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *_rows(findings)]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    broken = _reasons(findings)
+    verdict = "".join(f"- {reason}\n" for reason in broken) or "Nothing was lost, and nothing sent twice uncounted.\n"
+    shown = "".join(f"\n## {title}\n\n![{title}]({file})\n" for title, file in pictures)
+    return f"# Clarion, measured with {measured}\n\n{table}\n{verdict}{shown}"
