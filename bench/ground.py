@@ -16,7 +16,6 @@ from ledger.database import Database
 from workers.embedded.dev_key import dev_key
 from workers.embedded.stack import Stack
 
-_WARM = 500  # notifications
 _ENDS_WITHIN = 300.0  # seconds from the last request until everything has ended
 _LOOK_EVERY = 0.5  # seconds
 
@@ -26,16 +25,15 @@ _OPEN = "SELECT count(*) AS n FROM batch_channel WHERE done_at IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A running stack. `promised`: the file of all ids that loads were given."""
+    """A running stack. `key`: an API key of tenant `dev`."""
 
     stack: Stack
     db: Database
     key: str
 
-    @property
-    def promised(self) -> Path:
-        """One line for each 202."""
-        return self.stack.addresses.data_dir / "promised"
+    def promised(self, token: str) -> Path:
+        """The file of what the load of this name was promised: one line for each 202."""
+        return self.stack.addresses.data_dir / f"promised-{token}"
 
     @property
     def vendors(self) -> Path:
@@ -44,7 +42,7 @@ class Ground:
 
     def load(self, token: str, clients: int, **more: Any) -> Load:
         """A load of this stack, with a key; `more` as in Load."""
-        load = Load(self.stack.addresses.api, self.key, token, clients, promised=str(self.promised))
+        load = Load(self.stack.addresses.api, self.key, token, clients, promised=str(self.promised(token)))
         return replace(load, **more)
 
     async def offer(self, token: str, clients: int, **more: Any) -> Result:
@@ -63,14 +61,17 @@ class Ground:
     async def broken(self) -> list[str]:
         """What is wrong with ledger and vendors' log, once everything has ended: nothing, if all is well."""
         await self.drained()
-        return reasons(await settled(self.db, self.promised, self.vendors))
+        files = sorted(self.stack.addresses.data_dir.glob("promised-*"))
+        together = self.stack.addresses.data_dir / "promised"
+        together.write_bytes(b"".join(file.read_bytes() for file in files))
+        return reasons(await settled(self.db, together, self.vendors))
 
 
 @asynccontextmanager
 async def ground(
-    log: Path, settings: Mapping[str, str] | None = None, channels: tuple[str, ...] = ("email",)
+    log: Path, settings: Mapping[str, str] | None = None, *, channels: tuple[str, ...] = ("email",), warm: int = 500
 ) -> AsyncGenerator[Ground]:
-    """Runs inside the block, and has sent some hundred messages. `log` takes what its parts write.
+    """Runs inside the block, and has sent so many notifications. `log` takes what its parts write.
 
     Raises StackError.
     """
@@ -78,7 +79,7 @@ async def ground(
         db = Database(stack.addresses.database_url, pool_size=2)
         try:
             ready = Ground(stack, db, await dev_key(stack.addresses))
-            await ready.offer("warm", 16, count=_WARM, channels=channels)
+            await ready.offer("warm", 16, count=warm, channels=channels)
             await ready.drained()
             yield ready
         finally:

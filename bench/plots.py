@@ -48,7 +48,41 @@ def _cpu(figure: Any, what: Mapping[str, float]) -> None:
     axes.set_xlabel("% of two cores")
 
 
+def _rounds(figure: Any, what: Mapping[str, Sequence[float]]) -> None:
+    axes = figure.subplots()
+    for name, rates in what.items():
+        axes.plot(range(1, len(rates) + 1), rates, marker="o", label=name)
+    axes.set_xlabel("round")
+    axes.set_ylabel("receipted/s")
+    axes.set_yscale("log")
+    axes.legend()
+
+
+def _cap(figure: Any, what: Mapping[str, Sequence[float]]) -> None:
+    axes = figure.subplots()
+    axes.plot(what["caps"], what["rates"], marker="o")
+    axes.set_xscale("log")
+    axes.set_xlabel("deliveries a run may share")
+    axes.set_ylabel("receipted/s")
+    axes.set_ylim(bottom=0)
+
+
+def _load(figure: Any, what: Mapping[str, Sequence[float]]) -> None:
+    axes = figure.subplots()
+    for name, seconds in what.items():
+        if name != "rates":
+            axes.plot(what["rates"], seconds, marker="o", label=name)
+    axes.set_xlabel("offered notifications/s")
+    axes.set_ylabel("seconds")
+    axes.set_yscale("log")
+    axes.legend()
+
+
 _PICTURES: tuple[tuple[str, str, str, Callable[[Any, Any], None]], ...] = (
     ("burst", "timeline", "Backlog and latency per priority in a burst", _timeline),
     ("burst", "cpu", "CPU share per process in a burst", _cpu),
+    ("batch-cap", "cap", "Throughput against batch cap", _cap),
+    ("offered-load", "load", "Latency against offered load", _load),
+    ("priority", "timeline", "Backlog and latency beside a flood of low priority", _timeline),
+    ("naive", "rounds", "Clarion and one workflow a notification, in turn", _rounds),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import isfinite
+from typing import Any
 
 import orjson
 
@@ -42,9 +43,9 @@ class Kept:
         return orjson.dumps({"version": self._version, **asdict(finding)})
 
 
-def _finding(line: dict[str, object]) -> Finding:
-    figures = [Figure(**{**said, "value": _number(said["value"])}) for said in line.pop("figures")]  # type: ignore[union-attr]
-    return Finding(figures=figures, **line)  # type: ignore[arg-type]
+def _finding(line: dict[str, Any]) -> Finding:
+    figures = [Figure(**{**said, "value": _number(said["value"])}) for said in line.pop("figures")]
+    return Finding(figures=figures, **line)
 
 
 def _number(value: float | None) -> float:

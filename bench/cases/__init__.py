@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.cases import burst, cost, idle, naive
+from bench.cases import bulk, burst, cost, idle, naive, priority, sweeps
 from bench.finding import Played
 
 
@@ -27,5 +27,9 @@ CASES = (
     Case("burst-single-receipts", "one webhook call a message", partial(burst.play, clients=256, channel="sms")),
     Case("naive", "one workflow a notification, in turn with Clarion as it comes", naive.play),
     Case("idle", "2,000 notifications, one at a time", idle.play),
+    Case("priority", "low priority at twice the capacity beside high and normal", priority.play),
+    Case("bulk", "100 notifications of 1,000 recipients", bulk.play),
     Case("cost", "state transitions, statements and bytes of 20,000 notifications", cost.play),
+    Case("batch-cap", "short bursts by how many deliveries a run may share", sweeps.batch_cap),
+    Case("offered-load", "latencies by notifications offered a second", sweeps.offered_load),
 )

@@ -17,7 +17,7 @@ async def play(log: Path, *, count: int = COUNT) -> Played:
         result = await on.offer("idle", 4, rate=RATE, count=count)
         broken = await on.broken()
         taken = passages.vendor_times(on.vendors)
-        plan = passages.planned(on.promised, result.began, RATE)
+        plan = passages.planned(on.promised("idle"), result.began, RATE)
         mine = await passages.since(on.db, result.began)
     waits = [taken[p.delivery] - plan[p.notification] for p in mine if p.delivery in taken]
     return Played(

@@ -1,33 +1,22 @@
 """`naive`: the card's literal shape, a workflow for each notification, in turn with Clarion as it comes."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from bench.cases.burst import Burst, burst
+from bench.cases.rounds import round_of
 from bench.finding import Figure, Played
-from bench.ground import ground
 from bench.numbers import mean
 
 ROUNDS = 2
 SECONDS = 15.0  # of load on Clarion, each round
 NAIVE_COUNT = 750  # notifications: it accepts far more in a second than it sends in one
-CLIENTS = 256
 GOAL = 30  # times
 SETTINGS = {"CLARION_MAX_BATCH": "1"}
-
-
-async def round_of(log: Path, settings: Mapping[str, str] | None = None, **load: Any) -> tuple[Burst, list[str]]:
-    """A short burst on a stack of its own, and what was broken. `load`: `count` or `seconds`, as in Load."""
-    async with ground(log, settings) as on:
-        ended = await burst(on, "round", CLIENTS, **load)
-        return ended, await on.broken()
 
 
 async def play(log: Path) -> Played:
     """Clarion, naive, Clarion, naive: what disturbs the machine for a while disturbs both.
 
-    Compared is the rate until the last one is receipted, so that a system gains nothing by accepting more than it sends.
+    Compared is the rate until the last one is receipted: a system gains nothing by accepting more than it sends.
     """
     batched: list[float] = []
     naive: list[float] = []
@@ -35,7 +24,7 @@ async def play(log: Path) -> Played:
     for _ in range(ROUNDS):
         ended, wrong = await round_of(log, seconds=SECONDS)
         batched.append(ended.receipted)
-        one_by_one, also_wrong = await round_of(log, SETTINGS, count=NAIVE_COUNT)
+        one_by_one, also_wrong = await round_of(log, SETTINGS, warm=50, count=NAIVE_COUNT)
         naive.append(one_by_one.receipted)
         broken += [*wrong, *also_wrong]
     return Played(
