@@ -7,15 +7,23 @@ import psutil
 
 from workers.embedded.stack import Stack
 
+Pids = Mapping[str, int]
+"""The first process of each part, by the part's name."""
 
-def cpu(stack: Stack) -> dict[str, float]:
+
+def pids_of(stack: Stack) -> Pids:
+    """Of those that live."""
+    return {name: part.pid for name, part in stack.services.items() if part.pid}
+
+
+def cpu(pids: Pids) -> dict[str, float]:
     """CPU seconds of each part since it started."""
-    return {name: sum(map(_cpu, tree)) for name, tree in _trees(stack).items()}
+    return {name: sum(map(_cpu, tree)) for name, tree in _trees(pids).items()}
 
 
-def memory(stack: Stack) -> dict[str, float]:
+def memory(pids: Pids) -> dict[str, float]:
     """Megabytes of each part: PSS, where what processes share is counted once."""
-    return {name: sum(map(_pss, tree)) / 1e6 for name, tree in _trees(stack).items()}
+    return {name: sum(map(_pss, tree)) / 1e6 for name, tree in _trees(pids).items()}
 
 
 def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
@@ -23,13 +31,15 @@ def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str
     return {name: after[name] - before.get(name, 0.0) for name in after}
 
 
-def _trees(stack: Stack) -> dict[str, list[psutil.Process]]:
+def _trees(pids: Pids) -> dict[str, list[psutil.Process]]:
+    """A part's own children, without those that are a part themselves: a supervisor's."""
     found: dict[str, list[psutil.Process]] = {}
-    for name, part in stack.services.items():
+    parts = set(pids.values())
+    for name, pid in pids.items():
         with suppress(psutil.NoSuchProcess):
-            if part.pid:
-                root = psutil.Process(part.pid)
-                found[name] = [root, *root.children(recursive=True)]
+            root = psutil.Process(pid)
+            supervises = any(child.pid in parts for child in root.children())
+            found[name] = [root] if supervises else [root, *root.children(recursive=True)]
     return found
 
 

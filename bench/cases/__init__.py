@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.cases import bulk, burst, cost, idle, naive, priority, sweeps
+from bench.cases import bulk, burst, cost, footprint, idle, naive, priority, status, sweeps
 from bench.finding import Played
 
 
@@ -29,7 +29,9 @@ CASES = (
     Case("idle", "2,000 notifications, one at a time", idle.play),
     Case("priority", "low priority at twice the capacity beside high and normal", priority.play),
     Case("bulk", "100 notifications of 1,000 recipients", bulk.play),
+    Case("status", "20,000 reads of a status in bursts", status.play),
     Case("cost", "state transitions, statements and bytes of 20,000 notifications", cost.play),
+    Case("footprint", "start, idle, and memory over many deliveries", footprint.play),
     Case("batch-cap", "short bursts by how many deliveries a run may share", sweeps.batch_cap),
     Case("offered-load", "latencies by notifications offered a second", sweeps.offered_load),
 )

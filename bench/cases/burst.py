@@ -45,10 +45,11 @@ class Burst:
 
 async def burst(on: Ground, token: str, clients: int, **more: Any) -> Burst:
     """Load it and wait for its end; `more` as in Load: `count` or `seconds`."""
-    before, started = processes.cpu(on.stack), time.time()
+    pids = processes.pids_of(on.stack)
+    before, started = processes.cpu(pids), time.time()
     result = await on.offer(token, clients, **more)
     await on.drained()
-    cpu = processes.between(before, processes.cpu(on.stack)) | {"load": result.cpu}
+    cpu = processes.between(before, processes.cpu(pids)) | {"load": result.cpu}
     seconds = time.time() - started
     return Burst(result, await passages.since(on.db, result.began), cpu, seconds)
 
