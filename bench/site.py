@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from settings import Settings
@@ -19,15 +19,23 @@ async def site(
     commands: Programs = Programs(),  # noqa: B008 (frozen)
 ) -> AsyncGenerator[Stack]:
     """It runs inside the block. `log` takes what the parts write. Raises StackError when it cannot run."""
-    home = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder, _alone(folder, settings or {}):
+        here = Settings.load().model_copy(update={"data_dir": Path(folder, "data")})
+        async with running(here, free_ports=True, sink=to_file(log), commands=commands) as stack:
+            yield stack
+
+
+@contextmanager
+def _alone(folder: str, settings: Mapping[str, str]) -> Generator[None]:
+    """In a folder without `.env`, and an environment with these settings alone."""
+    home, before = Path.cwd(), dict(os.environ)
+    os.chdir(folder)
     for name in [name for name in os.environ if name.startswith("CLARION_")]:
         del os.environ[name]
-    os.environ.update(settings or {})
-    with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
-        os.chdir(folder)  # where no .env is
-        here = Settings.load().model_copy(update={"data_dir": Path(folder, "data")})
-        try:
-            async with running(here, free_ports=True, sink=to_file(log), commands=commands) as stack:
-                yield stack
-        finally:
-            os.chdir(home)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        os.chdir(home)

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
-from bench.cases.burst import burst
+from bench.cases.burst import Burst, burst
 from bench.finding import Figure, Played
 from bench.ground import Ground, ground
 from domain.runs import WORKFLOW
-from ledger.database import Database
 
 COUNT = 20_000
 CLIENTS = 256
@@ -48,31 +48,31 @@ class Bill:
         return total / self.notifications
 
 
-async def billed(on: Ground, token: str, **more: float) -> tuple[Bill, list[dict[str, object]]]:
-    """A burst and its bill; the statements that took longest. `more`: `count` or `seconds`, as in Load."""
+async def billed(on: Ground, token: str, clients: int = CLIENTS, **more: Any) -> tuple[Burst, Bill]:
+    """A burst and its bill. `more` as in Load: `count` or `seconds`. Our own questions count too, but are few."""
     await on.db.run("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     client = await Client.connect(on.stack.addresses.temporal_address)
     before, runs_before = await _disk(on), await _all_runs(on, client)
     await on.db.run("SELECT pg_stat_statements_reset()")
-    ended = await burst(on, token, CLIENTS, **more)
-    statements, longest = await _statements(on.db)
-    runs = await _all_runs(on, client)
-    after = await _disk(on)
-    bill = Bill(
-        ended.result.accepted,
-        *statements,
-        transitions=runs[0] - runs_before[0],
-        history=runs[1] - runs_before[1],
-        runs=runs[2] - runs_before[2],
+    ended = await burst(on, token, clients, **more)
+    statements = (await on.db.run(_STATEMENTS))[0]
+    runs, after = await _all_runs(on, client), await _disk(on)
+    return ended, Bill(
+        notifications=ended.result.accepted,
+        statements=statements.n,
+        round_trips=statements.all,
+        transitions=runs.transitions - runs_before.transitions,
+        history=runs.history - runs_before.history,
+        runs=runs.batches - runs_before.batches,
         disk={where: after[where] - before[where] for where in after},
     )
-    return bill, longest
 
 
 async def play(log: Path) -> Played:
     """A burst of 20,000 on a stack of its own."""
     async with ground(log) as on:
-        bill, longest = await billed(on, "cost", count=COUNT)
+        _, bill = await billed(on, "cost", count=COUNT)
+        longest = [row._asdict() for row in await on.db.run(_MOST_TIME)]
         broken = await on.broken()
     return Played(
         [
@@ -88,11 +88,13 @@ async def play(log: Path) -> Played:
     )
 
 
-async def _statements(db: Database) -> tuple[tuple[float, float], list[dict[str, object]]]:
-    """Before anything else is asked of this database: our own questions count too, but for these two they are few."""
-    row = (await db.run(_STATEMENTS))[0]
-    longest = [dict(row._mapping) for row in await db.run(_MOST_TIME)]  # pyright: ignore[reportPrivateUsage]
-    return (row.n, row.all), longest
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """State transitions and bytes of all history, the sweep's too, and how many runs have carried a batch."""
+
+    transitions: int
+    history: int
+    batches: int
 
 
 async def _disk(on: Ground) -> dict[str, float]:
@@ -101,20 +103,19 @@ async def _disk(on: Ground) -> dict[str, float]:
     return {"PostgreSQL": row.tables, "its log": float(row.wal), "Temporal": float(temporal)}
 
 
-async def _all_runs(on: Ground, client: Client) -> tuple[int, int, int]:
-    """As `_runs`, once visibility knows the end of each: it follows the runs by some moments."""
+async def _all_runs(on: Ground, client: Client) -> _Runs:
+    """What visibility says of them, once it knows the end of each: it follows the runs by some moments."""
     batches = (await on.db.run("SELECT count(*) AS n FROM batch"))[0].n
     async with asyncio.timeout(_VISIBLE_WITHIN):
-        while (runs := await _runs(client))[2] < batches:  # noqa: ASYNC110 (a server elsewhere has no event to wait for)
+        while (runs := await _runs(client)).batches < batches:  # noqa: ASYNC110 (a server has no event to wait for)
             await asyncio.sleep(0.2)
     return runs
 
 
-async def _runs(client: Client) -> tuple[int, int, int]:
-    """State transitions and bytes of all history, the sweep's too, and how many runs have carried a batch."""
-    transitions = history = n = 0
+async def _runs(client: Client) -> _Runs:
+    transitions = history = batches = 0
     async for run in client.list_workflows("ExecutionStatus = 'Completed'"):
         transitions += run.raw_info.state_transition_count
         history += run.raw_info.history_size_bytes
-        n += run.workflow_type == WORKFLOW
-    return transitions, history, n
+        batches += run.workflow_type == WORKFLOW
+    return _Runs(transitions, history, batches)
