@@ -85,4 +85,6 @@ _PICTURES: tuple[tuple[str, str, str, Callable[[Any, Any], None]], ...] = (
     ("offered-load", "load", "Latency against offered load", _load),
     ("priority", "timeline", "Backlog and latency beside a flood of low priority", _timeline),
     ("naive", "rounds", "Clarion and one workflow a notification, in turn", _rounds),
+    ("celery", "rounds", "Clarion and Celery, in turn", _rounds),
+    ("dbos", "rounds", "Clarion and DBOS Transact, in turn", _rounds),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.cases import bulk, burst, cost, footprint, idle, naive, priority, status, sweeps
+from bench.cases import bulk, burst, cost, footprint, idle, naive, priority, rivals, status, sweeps
 from bench.finding import Played
 
 
@@ -26,6 +26,8 @@ CASES = (
     Case("burst-one-lane", "the same, one priority", partial(burst.play, clients=256, shares=_ONE_LANE)),
     Case("burst-single-receipts", "one webhook call a message", partial(burst.play, clients=256, channel="sms")),
     Case("naive", "one workflow a notification, in turn with Clarion as it comes", naive.play),
+    Case("celery", "the same job on Celery, in turn with Clarion", rivals.celery),
+    Case("dbos", "the same job on DBOS Transact, in turn with Clarion", rivals.dbos),
     Case("idle", "2,000 notifications, one at a time", idle.play),
     Case("priority", "low priority at twice the capacity beside high and normal", priority.play),
     Case("bulk", "100 notifications of 1,000 recipients", bulk.play),
