@@ -9,7 +9,7 @@ TESTS ?= tests
 SECONDS ?= 600
 SEED ?= 1
 RATE ?= 30
-# What `footprint` of `make bench` sends; unset: 400,000.
+# Messages that `footprint` of `make bench` sends; unset: a million.
 DELIVERIES ?=
 # strict: a vulnerability service that cannot be reached fails `make check`.
 AUDIT ?=
@@ -49,7 +49,7 @@ chaos: install-dev ## ten minutes of faults under load, then everything is held 
 fuzz: install-dev ## made-up requests to every route, and 100,000 bent webhooks: nothing may give way (SEED=1)
 	@$(BIN)/python -m bench.fuzz --seed $(SEED)
 
-bench: install-dev ## the performance report, 45 minutes; resumable (CASE=burst, 'burst*': these anew; DELIVERIES=1000000)
+bench: install-dev ## the performance report, 45 minutes; resumable (CASE=burst, 'burst*': these anew; DELIVERIES=100000)
 	@DELIVERIES=$(DELIVERIES) $(BIN)/python -m bench $(CASE)
 
 bench-failover: install ## let one of two SMS vendors die and heal, 25 minutes; resumable (CASE=hanging-20, '*-500': these anew)

@@ -9,10 +9,12 @@ import random
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
 
+from bench.finding import Untried
 from bench.load import PRIORITIES, Result, Target, body_of, run
 
 _KEYED = 10  # one request of so many has an idempotency key
@@ -40,20 +42,25 @@ class Load:
 
 
 async def offered(load: Load) -> Result:
-    """What came of it, in another process. Raises RuntimeError when that breaks."""
+    """What came of it, in another process. Raises Untried when that breaks."""
+    result = await told("bench.driver", asdict(load))
+    result["refused"] = {int(status): n for status, n in result["refused"].items()}
+    return Result(**result)
+
+
+async def told(module: str, said: dict[str, Any]) -> dict[str, Any]:
+    """What a module of ours, run as a process, answers to this. JSON both ways. Raises Untried when it breaks."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.driver"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", module), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        said, _ = await process.communicate(orjson.dumps(asdict(load)))
+        answer, _ = await process.communicate(orjson.dumps(said))
     except asyncio.CancelledError:
         process.kill()
         raise
     if process.returncode:
-        raise RuntimeError(f"the load ended with exit code {process.returncode}")
-    result = orjson.loads(said)
-    result["refused"] = {int(status): n for status, n in result["refused"].items()}
-    return Result(**result)
+        raise Untried(f"{module} ended with exit code {process.returncode}")
+    return orjson.loads(answer)
 
 
 async def _drive(load: Load) -> Result:

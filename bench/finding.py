@@ -47,3 +47,7 @@ class Played:
     figures: Sequence[Figure]
     broken: Sequence[str] = ()
     series: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Untried(Exception):
+    """A case could not be played to its end, for a reason that says nothing of what it measures."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 import uvloop
 
+from bench.driver import told
 from bench.load import Connection
 
 _CLIENTS = 32
@@ -47,18 +48,8 @@ class Seen:
 
 
 async def read_status(reads: Reads) -> Seen:
-    """What another process sees. Raises RuntimeError when it breaks."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.reader"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        said, _ = await process.communicate(orjson.dumps(asdict(reads)))
-    except asyncio.CancelledError:
-        process.kill()
-        raise
-    if process.returncode:
-        raise RuntimeError(f"the reads ended with exit code {process.returncode}")
-    return Seen(**orjson.loads(said))
+    """What another process sees. Raises Untried when it breaks."""
+    return Seen(**await told("bench.reader", asdict(reads)))
 
 
 class _Reader:

@@ -7,6 +7,7 @@ from typer.exceptions import Abort, TyperException
 
 from cli import (
     audit,
+    benching,
     dead_letters,
     demo,
     keys,
@@ -57,6 +58,7 @@ app.add_typer(keys.app, name="keys")
 app.command()(audit.audit)
 app.add_typer(providers.app, name="providers")
 app.add_typer(doctor.app, name="doctor")
+app.command()(benching.bench)
 
 
 def main() -> None:

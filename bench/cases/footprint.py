@@ -14,7 +14,7 @@ import orjson
 
 from bench import processes
 from bench.cases.bulk import CLIENTS, RECIPIENTS
-from bench.finding import Figure, Played
+from bench.finding import Figure, Played, Untried
 from bench.ground import Ground, ground
 from bench.processes import Pids
 
@@ -22,7 +22,7 @@ QUIET = 10.0  # seconds from ready until it is idle
 WATCHED = 15.0  # seconds
 DELIVERIES = "DELIVERIES"
 """The environment variable that says how many deliveries memory is watched over."""
-USUAL = 400_000
+USUAL = 1_000_000
 _FIRST = 0.2  # of them are sent before memory is first looked at: caches and pools are full then
 _GROWTH = 10.0  # percent in all that counts as flat
 _IDLE_AGAIN = 5.0  # seconds
@@ -65,7 +65,7 @@ async def _standing(folder: Path, log: Path) -> AsyncGenerator[tuple[float, Pids
             if line.startswith(b"{"):
                 yield time.monotonic() - started, {**orjson.loads(line), "supervisor": process.pid}
                 return
-        raise RuntimeError(f"it ended before it was ready: see {log}")
+        raise Untried(f"it ended before it was ready: see {log}")
     finally:
         if process.returncode is None:
             process.send_signal(SIGINT)

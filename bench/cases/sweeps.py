@@ -14,7 +14,7 @@ CAPS: Mapping[int, int] = {1: 300, 10: 3_000, 50: 8_000, 200: 12_000, 512: 15_00
 
 RATES = (100, 300, 600, 900, 1_200, 1_500, 1_800)  # notifications a second
 SECONDS = 8.0  # of each
-CLIENTS = 512
+CLIENTS = 512  # at most
 
 
 async def batch_cap(log: Path) -> Played:
@@ -44,7 +44,7 @@ async def offered_load(log: Path) -> Played:
 
 async def _step(on: Ground, rate: int) -> Mapping[str, float]:
     token = f"at-{rate}"
-    result = await on.offer(token, CLIENTS, rate=rate, seconds=SECONDS)
+    result = await on.offer(token, min(CLIENTS, rate), rate=rate, seconds=SECONDS)
     await on.drained()
     plan = passages.planned(on.promised(token), result.began, rate)
     waits = [

@@ -1,0 +1,66 @@
+"""Plays cases one after the other, keeps what each found, and shows all of it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatch
+
+from bench import report
+from bench.cases import CASES, Case
+from bench.failover.report import OUT
+from bench.finding import Finding, Untried
+from cli import output
+from workers.embedded.errors import StackError
+
+NAMES = tuple(case.name for case in CASES)
+
+BROKEN, UNTRIED, MISSED = 1, 2, 3
+"""Exit codes: something was lost, doubled uncounted or not ended; a case could not be played; a figure was missed."""
+
+
+class Unknown(Exception):
+    """No case is called so."""
+
+
+def play(patterns: Sequence[str]) -> int:
+    """The cases so named, by globs, anew; without names those that are not kept yet. Returns the exit code.
+
+    Raises Unknown before anything is played.
+    """
+    kept = report.Kept()
+    cases = _chosen(patterns, kept)
+    if patterns and not cases:
+        raise Unknown(f"no such case; there are {', '.join(NAMES)}")
+    try:
+        asyncio.run(_play_all(cases, kept))
+    except (StackError, Untried) as error:
+        sys.stderr.write(f"{error}\n")
+        return UNTRIED
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        report.show(kept.findings)
+    if any(finding.broken for finding in kept.findings):
+        return BROKEN
+    return MISSED if any(finding.missed for finding in kept.findings) else 0
+
+
+def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
+    if patterns:
+        return [case for case in CASES if any(fnmatch(case.name, pattern) for pattern in patterns)]
+    done = {finding.case for finding in kept.findings}
+    return [case for case in CASES if case.name not in done]
+
+
+async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:
+    for n, case in enumerate(cases, 1):
+        output.note(f"{time.strftime('%H:%M:%S')} {case.name} ({n} of {len(cases)}): {case.says}")
+        log = OUT / "bench" / f"{case.name}.log"
+        log.unlink(missing_ok=True)
+        started = time.monotonic()
+        played = await case.play(log)
+        seconds = round(time.monotonic() - started, 1)
+        found = Finding(case.name, seconds, played.figures, played.broken, played.series)
+        kept.add(found)
+        output.say(kept.line(found).decode())
