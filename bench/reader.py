@@ -19,7 +19,7 @@ import uvloop
 from bench.driver import told
 from bench.load import Connection
 
-_CLIENTS = 32
+_CLIENTS = 64
 _WATCHED = 4  # notifications at a time: each is asked for every few hundredths of a second
 _BEFORE = frozenset({"QUEUED", "SENDING"})  # no vendor has answered yet
 
