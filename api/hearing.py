@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from typing import Never
+from uuid import UUID
 
 from domain.receipts import Receipt
 from ledger.database import Database
@@ -11,6 +12,7 @@ from ledger.grouping import Flushed, Group
 from ledger.receipts import Heard, hear, traceparents
 from observe import logs, metrics, traces
 from runs import Runs
+from throttle.rhythm import Rhythm
 from throttle.watch import Watch
 
 log = logs.get(__name__)
@@ -26,6 +28,8 @@ class Hearing:
 
     def __init__(self, db: Database, runs: Runs, watch: Watch) -> None:
         self._db, self._runs, self._watch = db, runs, watch
+        self._news: dict[tuple[UUID, str], None] = {}  # of which runs have not been told
+        self._waking = Rhythm(0.0, self._wake)
         self._group = Group[Sequence[Receipt], None](self._flush, cap=_CAP, bound=_BOUND, pace=_PACE)
 
     async def hear(self, receipts: Sequence[Receipt]) -> None:
@@ -36,6 +40,7 @@ class Hearing:
     async def close(self) -> None:
         """Wait for what is under way."""
         await self._group.close()
+        await self._waking.close()
 
     async def keep_open(self) -> Never:
         """Say every second that receipts can be taken here, while they can. Run it as a task."""
@@ -56,7 +61,18 @@ class Hearing:
         self._watch.reported(heard.reports)
         if traces.tracing():
             await self._trace(receipts)
-        return [None] * len(calls), self._runs.wake(heard.wake)
+        if heard.wake:
+            self._news |= dict.fromkeys(heard.wake)
+            self._waking.wake()  # beside the commits: a slow Temporal must not hold up what vendors report
+        return [None] * len(calls), None
+
+    async def _wake(self) -> bool:
+        news, self._news = self._news, {}
+        try:
+            await self._runs.wake(news)
+        except Exception as error:  # a hint: the sweep makes up for it
+            log.warning("hearing.runs_not_told", error=type(error).__name__)
+        return bool(self._news)
 
     async def _trace(self, receipts: Sequence[Receipt]) -> None:
         """The last span of a notification's trace: its receipt."""

@@ -1,4 +1,4 @@
-"""Posts the vendors' webhooks: keep-alive, few at a time, repeated with growing pauses as vendors do."""
+"""Posts the vendors' webhooks: keep-alive, some at a time, repeated with growing pauses as vendors do."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-_CARRIERS = 32  # posts under way at once
+_CARRIERS = 128  # posts under way at once: each is answered by a commit, and a vendor waits for many
 _ROOM = 500_000  # reports waiting, those between two tries included: about 200 MB; more are dropped and counted
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0)  # seconds between tries: four minutes in all
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
