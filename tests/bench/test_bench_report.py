@@ -72,6 +72,12 @@ def test_the_report_names_what_was_missed_and_what_was_broken(kept: report.Kept,
     assert "- burst: lost: 1" in text
 
 
+def test_the_report_shows_the_longest_statements_as_a_table(kept: report.Kept, tmp_path: Path) -> None:
+    statement = {"query": "SELECT a || b", "calls": 1200, "ms": 340.6}
+    kept.add(Finding("cost", 1.0, [QUICK], series={"statements": [statement]}))
+    assert "| SELECT a \\|\\| b | 1,200 | 341 |" in (tmp_path / "report.md").read_text()
+
+
 def test_a_plot_is_drawn_for_a_case_that_has_a_series(tmp_path: Path) -> None:
     timeline = passages.timeline([passage("high", 0.5, 1.5), passage("low", 0.7, None)], began=0.0)
     shown = drawn([Finding("burst", 1.0, [QUICK], series={"timeline": timeline})], tmp_path)
