@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from bench.cases import CASES
-from bench.failover.report import OUT, version
 from bench.finding import Figure, Finding
+from bench.places import OUT, version
 from bench.plots import drawn
 from cli import output
 
