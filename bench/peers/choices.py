@@ -68,14 +68,15 @@ CELERY_SWEEP: Mapping[str, CelerySettings] = {
     "prefork-4-publishers-4": CelerySettings(concurrency=4, publishers=4),
     "prefork-4-publishers-16": CelerySettings(concurrency=4, publishers=16),
     "prefork-4-apis-2": CelerySettings(concurrency=4, apis=2),
+    "threads-2": CelerySettings(pool="threads", concurrency=2),
     "threads-4": CelerySettings(pool="threads", concurrency=4),
     "threads-8": CelerySettings(pool="threads", concurrency=8),
     "threads-16": CelerySettings(pool="threads", concurrency=16),
     "threads-32": CelerySettings(pool="threads", concurrency=32),
     "threads-64": CelerySettings(pool="threads", concurrency=64, prefetch=2),
-    "threads-8-prefetch-32": CelerySettings(pool="threads", concurrency=8, prefetch=32),
-    "threads-8-publishers-4": CelerySettings(pool="threads", concurrency=8, publishers=4),
-    "threads-8-workers-2": CelerySettings(pool="threads", concurrency=8, workers=2),
+    "threads-4-prefetch-32": CelerySettings(pool="threads", concurrency=4, prefetch=32),
+    "threads-4-publishers-4": CelerySettings(pool="threads", concurrency=4, publishers=4),
+    "threads-4-workers-2": CelerySettings(pool="threads", concurrency=4, workers=2),
     "threads-16-workers-2": CelerySettings(pool="threads", concurrency=16, workers=2),
 }
 
@@ -85,14 +86,17 @@ DBOS_SWEEP: Mapping[str, DbosSettings] = {
     "async-16": DbosSettings(concurrency=16, polling=0.05),
     "async-64": DbosSettings(concurrency=64),
     "async-256": DbosSettings(concurrency=256),
-    "async-64-polling-0.5": DbosSettings(concurrency=64, polling=0.5),
     "async-64-one-queue": DbosSettings(concurrency=64, queues=1),
+    "async-256-one-queue": DbosSettings(concurrency=256, queues=1),
+    "async-256-one-queue-workers-2": DbosSettings(concurrency=256, queues=1, workers=2),
     "async-64-accepters-4": DbosSettings(concurrency=64, accepters=4),
     "async-64-accepters-40": DbosSettings(concurrency=64, accepters=40),
+    "async-64-polling-0.03": DbosSettings(concurrency=64, polling=0.03),
     "async-64-workers-2": DbosSettings(concurrency=64, workers=2),
     "async-64-apis-2": DbosSettings(concurrency=64, apis=2),
     "threads-16": DbosSettings(kind="threads", concurrency=16, polling=0.05),
     "threads-64": DbosSettings(kind="threads", concurrency=64),
+    "threads-64-steps-2": DbosSettings(kind="threads", steps=2, concurrency=64),
 }
 
 CELERY_BEST, DBOS_BEST = "threads-16", "async-64"

@@ -38,7 +38,7 @@ def _workflow(settings: DbosSettings) -> str:
 _mine = threading.local()
 _shared: dict[str, AsyncSender] = {}
 _opening_shared = asyncio.Lock()
-_stack = AsyncExitStack()
+_stack = AsyncExitStack()  # never closed: it ends with the process
 
 
 def _sender() -> Sender:
@@ -169,6 +169,7 @@ def work() -> None:
             name=VERSION,
             system_database_url=os.environ[DATABASE],
             sys_db_pool_size=_CONNECTIONS,
+            db_engine_kwargs={"pool_pre_ping": False},  # a question less before each of its transactions
             application_version=VERSION,
             executor_id=os.environ[EXECUTOR],
             log_level="WARNING",

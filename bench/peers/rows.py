@@ -95,14 +95,12 @@ WHERE d.notification_id = $1 AND d.seq = $2 AND d.sent_at IS NULL
 
 # A receipt may have come first: it stays the last word.
 SENT = """
-WITH old AS (
-    SELECT notification_id, seq, status FROM delivery WHERE notification_id = $1 AND seq = $2 FOR NO KEY UPDATE
-), changed AS (
-    UPDATE delivery d
-    SET status = CASE old.status WHEN 'created' THEN 'sent' ELSE old.status END,
+WITH changed AS (
+    UPDATE delivery
+    SET status = CASE status WHEN 'created' THEN 'sent' ELSE status END,
         provider = 'sendgrid', message_id = $3, sent_at = now(), updated_at = now()
-    FROM old WHERE d.notification_id = old.notification_id AND d.seq = old.seq
-    RETURNING d.notification_id, d.seq, old.status AS old, d.status AS new
+    WHERE notification_id = $1 AND seq = $2
+    RETURNING notification_id, seq, old.status AS old, new.status AS new
 )
 INSERT INTO delivery_event (notification_id, seq, step, old, new, provider, message_id)
 SELECT notification_id, seq, 'send', old, new, 'sendgrid', $3 FROM changed
@@ -117,10 +115,10 @@ WITH news AS (
     UPDATE delivery d SET status = news.status, reported_at = now(), updated_at = now()
     FROM news
     WHERE d.notification_id = news.notification_id AND d.seq = news.seq AND d.reported_at IS NULL
-    RETURNING d.notification_id, d.seq, d.status, d.message_id, news.reason
+    RETURNING d.notification_id, d.seq, old.status AS old, new.status AS new, d.message_id, news.reason
 )
 INSERT INTO delivery_event (notification_id, seq, step, old, new, provider, message_id, reason)
-SELECT notification_id, seq, 'receipt', 'sent', status, 'sendgrid', message_id, reason FROM changed
+SELECT notification_id, seq, 'receipt', old, new, 'sendgrid', message_id, reason FROM changed
 """
 
 PROGRESS = "SELECT count(*), count(sent_at), count(reported_at) FROM delivery"
