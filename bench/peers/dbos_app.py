@@ -24,7 +24,8 @@ from workers import ready
 
 VERSION = "peer"
 _ONE = "all"
-_CONNECTIONS = 32  # of each worker to DBOS's tables, and as many to ours
+_CONNECTIONS = 32  # of each worker to DBOS's tables, and as many to ours by coroutines
+_THREADS = 64  # of each worker, each with a connection of its own to our tables: PostgreSQL takes 200 in all
 
 
 def _queue(settings: DbosSettings, priority: str) -> str:
@@ -58,25 +59,25 @@ async def _async_sender() -> AsyncSender:
         return _shared["it"]
 
 
-@DBOS.step()
+@DBOS.step(retries_allowed=True, max_attempts=10)
 def send(notification: str, seq: int) -> str | None:
     """Load and call: repeated only if the process dies before its checkpoint."""
     return _sender().send(UUID(notification), seq)
 
 
-@DBOS.step()
+@DBOS.step(retries_allowed=True, max_attempts=10)
 def record(notification: str, seq: int, message_id: str) -> None:
     """Update."""
     _sender().record(UUID(notification), seq, message_id)
 
 
-@DBOS.step()
+@DBOS.step(retries_allowed=True, max_attempts=10)
 async def send_async(notification: str, seq: int) -> str | None:
     """As `send`."""
     return await (await _async_sender()).send(UUID(notification), seq)
 
 
-@DBOS.step()
+@DBOS.step(retries_allowed=True, max_attempts=10)
 async def record_async(notification: str, seq: int, message_id: str) -> None:
     """As `record`."""
     await (await _async_sender()).record(UUID(notification), seq, message_id)
@@ -171,6 +172,7 @@ def work() -> None:
             sys_db_pool_size=_CONNECTIONS,
             db_engine_kwargs={"pool_pre_ping": False},  # a question less before each of its transactions
             application_version=VERSION,
+            max_executor_threads=_THREADS,
             executor_id=os.environ[EXECUTOR],
             log_level="WARNING",
         )

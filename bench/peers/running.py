@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from bench.peers import rows
-from bench.peers.choices import CelerySettings, DbosSettings
+from bench.peers.choices import CELERY_BEST, CELERY_SWEEP, DBOS_BEST, DBOS_SWEEP, CelerySettings, DbosSettings
 from bench.peers.door import hashed
 from bench.peers.peer import Peer
 from bench.peers.places import DATABASE, EXECUTOR, REDIS
@@ -34,7 +34,7 @@ _TENANT = "bench"
 
 
 @asynccontextmanager
-async def celery(log: Path, settings: CelerySettings = CelerySettings()) -> AsyncGenerator[Peer]:  # noqa: B008 (frozen)
+async def celery(log: Path, settings: CelerySettings = CELERY_SWEEP[CELERY_BEST]) -> AsyncGenerator[Peer]:
     """Celery, Valkey and PostgreSQL, running inside the block. `log` takes what the parts write. Raises StackError."""
     here = _Building("celery", log, settings.environment(), settings.apis)
     async with _running(here, lambda env, folder: _celery_workers(settings, env, folder)) as peer:
@@ -42,7 +42,7 @@ async def celery(log: Path, settings: CelerySettings = CelerySettings()) -> Asyn
 
 
 @asynccontextmanager
-async def dbos(log: Path, settings: DbosSettings = DbosSettings()) -> AsyncGenerator[Peer]:  # noqa: B008 (frozen)
+async def dbos(log: Path, settings: DbosSettings = DBOS_SWEEP[DBOS_BEST]) -> AsyncGenerator[Peer]:
     """DBOS Transact and PostgreSQL, running inside the block. `log` takes what the parts write. Raises StackError."""
     here = _Building("dbos", log, settings.environment(), settings.apis)
     async with _running(here, lambda env, folder: _dbos_workers(settings, env, folder)) as peer:
