@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench import passages, report
+from bench import passages, peers, report
+from bench.cases import rivals
 from bench.finding import Figure, Finding
 from bench.numbers import percentile
 from bench.passages import Passage
@@ -112,3 +113,8 @@ def test_a_percentile_is_the_value_that_share_is_below() -> None:
     assert percentile(range(100), 0.99) == 99
     assert percentile([3.0], 0.5) == 3.0
     assert isnan(percentile([], 0.5))
+
+
+def test_the_settings_tried_of_the_others_are_of_their_sweeps() -> None:
+    assert set(rivals.CELERY) <= set(peers.CELERY_SWEEP)
+    assert set(rivals.DBOS) <= set(peers.DBOS_SWEEP)
