@@ -5,12 +5,11 @@ import sys
 import time
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from pathlib import Path
 
 from bench import report
 from bench.cases import CASES, Case
-from bench.failover.report import OUT
 from bench.finding import Finding, Untried
+from bench.places import new_log
 from cli import output
 from workers.embedded.errors import StackError
 
@@ -57,17 +56,9 @@ def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
 async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:
     for n, case in enumerate(cases, 1):
         output.note(f"{time.strftime('%H:%M:%S')} {case.name} ({n} of {len(cases)}): {case.says}")
-        started, log = time.monotonic(), _new_log(case)
+        started, log = time.monotonic(), new_log("bench", case.name)
         played = await case.play(log)
         seconds = round(time.monotonic() - started, 1)
         found = Finding(case.name, seconds, played.figures, played.broken, played.series)
         kept.add(found)
         output.say(kept.line(found).decode())
-
-
-def _new_log(case: Case) -> Path:
-    """An empty place for what the parts of its stacks write."""
-    log = OUT / "bench" / f"{case.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
-    return log

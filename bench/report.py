@@ -1,5 +1,7 @@
 """Keeps each case's line under `bench/out/`, and shows them all as a table on the terminal and in Markdown."""
 
+import os
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -8,8 +10,8 @@ from typing import Any
 import orjson
 
 from bench.cases import CASES
-from bench.failover.report import OUT, version
 from bench.finding import Figure, Finding
+from bench.places import OUT, version
 from bench.plots import drawn
 from cli import output
 
@@ -87,9 +89,22 @@ def _reasons(findings: Iterable[Finding]) -> list[str]:
 
 
 def _markdown(findings: Sequence[Finding], measured: str, pictures: Sequence[tuple[str, str]]) -> str:
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *_rows(findings)]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     broken = _reasons(findings)
     verdict = "".join(f"- {reason}\n" for reason in broken) or "Nothing was lost, and nothing sent twice uncounted.\n"
     shown = "".join(f"\n## {title}\n\n![{title}]({file})\n" for title, file in pictures)
-    return f"# Clarion, measured with {measured}\n\n{table}\n{verdict}{shown}"
+    machine = f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, Python {platform.python_version()}"
+    head = f"# Clarion, measured with {measured}\n\n{machine}.\n\n"
+    return head + _table(COLUMNS, _rows(findings)) + f"\n{verdict}{shown}{_longest(findings)}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ["---"] * len(columns), *rows))
+
+
+def _longest(findings: Sequence[Finding]) -> str:
+    """The statements that took PostgreSQL longest, where `cost` was played."""
+    found = [one for finding in findings for one in finding.series.get("statements", ())]
+    if not found:
+        return ""
+    rows = [(one["query"].replace("|", "\\|"), f"{one['calls']:,}", f"{one['ms']:,.0f}") for one in found]
+    return "\n## Where PostgreSQL spent its time in `cost`\n\n" + _table(("statement", "calls", "ms in all"), rows)

@@ -102,7 +102,10 @@ async def _memory_after(on: Ground, token: str, deliveries: int) -> dict[str, fl
     accepted, wanted = 0, deliveries // RECIPIENTS
     while accepted < wanted:  # the door refuses some when it is ahead of what is sent
         load = {"count": wanted - accepted, "recipients": RECIPIENTS, "rest": 1.0}
-        accepted += (await on.offer(f"{token}-{accepted}", CLIENTS, **load)).accepted
+        taken = (await on.offer(f"{token}-{accepted}", CLIENTS, **load)).accepted
+        if not taken:
+            raise Untried("the door takes nothing any more")
+        accepted += taken
     await on.drained()
     await asyncio.sleep(_IDLE_AGAIN)
     return processes.memory(processes.pids_of(on.stack))

@@ -24,9 +24,10 @@ GOAL = 4  # times
 _PATIENCE = 120.0  # seconds after the load until the peer has to be through
 _LOOK_EVERY = 0.2
 
-# What came out first of the whole sweeps on two cores (bench/peers). They are tried anew here, and the best counts.
-CELERY = ("threads-16", "threads-8", "prefork-4")
-DBOS = ("async-64", "async-16", "threads-64")
+# What came out first of the whole sweeps on two cores (bench/peers/README.md). They are tried anew here, and the best
+# counts.
+CELERY = ("threads-4", "threads-8", "prefork-4-publishers-4")
+DBOS = ("threads-64", "async-256", "async-256-one-queue-workers-2")
 
 Opening = Callable[[Path], AbstractAsyncContextManager[Peer]]
 

@@ -11,6 +11,7 @@ from bench.failover import report
 from bench.failover.cases import CASES, Case
 from bench.failover.judging import judged
 from bench.failover.play import play
+from bench.places import new_log
 from cli import output
 from workers.embedded.errors import StackError
 
@@ -26,7 +27,7 @@ def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
 async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:
     for n, case in enumerate(cases, 1):
         output.note(f"{time.strftime('%H:%M:%S')} {case.name} ({n} of {len(cases)})")
-        kept.add(judged(await play(case, report.new_log(case.name))))
+        kept.add(judged(await play(case, new_log("failover", case.name))))
 
 
 def main() -> int:

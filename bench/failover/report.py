@@ -1,18 +1,15 @@
 """Keeps each case's line under `bench/out/`, and shows them all as a table on the terminal and in Markdown."""
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import orjson
 
 from bench.failover.cases import CASES
 from bench.failover.judging import Finding
+from bench.places import OUT, version
 from cli import output
 
-ROOT = Path(__file__).parents[2]
-OUT = ROOT / "bench" / "out"
 COLUMNS = (
     "case",
     "accepted/s",
@@ -26,20 +23,6 @@ COLUMNS = (
     "lost",
     "result",
 )
-
-
-def new_log(case: str) -> Path:
-    """An empty place for what the parts of its stack write."""
-    log = OUT / "failover" / f"{case}.log"
-    log.unlink(missing_ok=True)
-    return log
-
-
-def version() -> str:
-    """The code that is measured; results of another version are not kept beside its own."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "unknown"
 
 
 class Kept:

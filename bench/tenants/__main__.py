@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from bench.failover.report import OUT, version
+from bench.places import OUT, new_log, version
 from bench.tenants.play import Played, Seen, play
 from cli import output
 from workers.embedded.errors import StackError
@@ -74,8 +74,7 @@ def main() -> int:
     try:
         for fairness in (True, False):
             output.note(f"{time.strftime('%H:%M:%S')} fairness {'on' if fairness else 'off'}: about 3 minutes")
-            log = OUT / "tenants" / f"fairness-{'on' if fairness else 'off'}.log"
-            log.unlink(missing_ok=True)
+            log = new_log("tenants", f"fairness-{'on' if fairness else 'off'}")
             cases.append(asyncio.run(play(fairness, log)))
     except StackError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench import passages, report
+from bench import passages, peers, report
+from bench.cases import rivals
 from bench.finding import Figure, Finding
 from bench.numbers import percentile
 from bench.passages import Passage
@@ -72,6 +73,12 @@ def test_the_report_names_what_was_missed_and_what_was_broken(kept: report.Kept,
     assert "- burst: lost: 1" in text
 
 
+def test_the_report_shows_the_longest_statements_as_a_table(kept: report.Kept, tmp_path: Path) -> None:
+    statement = {"query": "SELECT a || b", "calls": 1200, "ms": 340.6}
+    kept.add(Finding("cost", 1.0, [QUICK], series={"statements": [statement]}))
+    assert "| SELECT a \\|\\| b | 1,200 | 341 |" in (tmp_path / "report.md").read_text()
+
+
 def test_a_plot_is_drawn_for_a_case_that_has_a_series(tmp_path: Path) -> None:
     timeline = passages.timeline([passage("high", 0.5, 1.5), passage("low", 0.7, None)], began=0.0)
     shown = drawn([Finding("burst", 1.0, [QUICK], series={"timeline": timeline})], tmp_path)
@@ -106,3 +113,8 @@ def test_a_percentile_is_the_value_that_share_is_below() -> None:
     assert percentile(range(100), 0.99) == 99
     assert percentile([3.0], 0.5) == 3.0
     assert isnan(percentile([], 0.5))
+
+
+def test_the_settings_tried_of_the_others_are_of_their_sweeps() -> None:
+    assert set(rivals.CELERY) <= set(peers.CELERY_SWEEP)
+    assert set(rivals.DBOS) <= set(peers.DBOS_SWEEP)
