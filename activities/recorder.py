@@ -12,7 +12,7 @@ from ledger.grouping import Flushed, Group
 
 _CAP = 512  # answers in one statement
 _BOUND = 100_000  # answers waiting in memory; far above what all calls in flight can be
-_PACE = 0.02  # seconds: answers of a burst gather this long, well under the 100 ms a status may lag
+_PACE = 0.04  # seconds: answers of a burst gather this long, well under the 100 ms a status may lag
 
 
 @dataclass(frozen=True, slots=True)

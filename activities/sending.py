@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -325,8 +326,7 @@ def _grouped(claims: Sequence[Claim], most: int) -> Iterable[Sequence[Claim]]:
 
 
 def _count(leg: Leg, answers: Sequence[Answer], seconds: float, letter: Letter, became: Sequence[Status]) -> None:
-    for outcome in Outcome:
-        n = sum(answer.outcome is outcome for answer in answers)
+    for outcome, n in Counter(answer.outcome for answer in answers).items():
         metrics.count(metrics.SENDS, leg.channel.name, leg.provider, outcome.value, n=n)
     metrics.observe(metrics.VENDOR_CALL, leg.provider, answers[0].outcome.value, seconds=seconds)
     waited = (datetime.now(UTC) - letter.accepted_at).total_seconds()

@@ -53,15 +53,19 @@ class NotifyIn(BaseModel):
 
     channels: Annotated[list[str], Field(min_length=1, max_length=100)]
     recipient_ids: list[_Id] = Field(
-        [], validation_alias="recipient_ids", description="from the address book, or an email address or E.164 number"
+        default_factory=list,
+        validation_alias="recipient_ids",
+        description="from the address book, or an email address or E.164 number",
     )
-    recipientIds: list[_Id] = Field([], description="the same as `recipient_ids`")
-    recipients: list[dict[str, str | None]] = Field([], description="id, email, phone, push_token, locale, timezone")
+    recipientIds: list[_Id] = Field(default_factory=list, description="the same as `recipient_ids`")
+    recipients: list[dict[str, str | None]] = Field(
+        default_factory=list, description="id, email, phone, push_token, locale, timezone"
+    )
     message: Annotated[str, Field(min_length=1)] | MessageIn
     priority: Priority = Priority.NORMAL
     metadata: dict[str, Any] | None = Field(None, description="at most 4 kB; echoed in status and webhooks")
     tags: Annotated[list[_Tag], Field(max_length=MOST_TAGS)] = Field(
-        [], description="to find it by, kept in plain text: no personal data"
+        default_factory=list, description="to find it by, kept in plain text: no personal data"
     )
     send_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None

@@ -165,7 +165,7 @@ refs AS (
     SELECT d.batch_id, d.seq, 'record', d.status, d.status, :provider, g.attempt, g.sent_key, g.message_id,
            'too late: ' || g.outcome
       FROM g JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
-     WHERE NOT EXISTS (SELECT 1 FROM moved m WHERE m.batch_id = g.batch_id AND m.seq = g.seq)
+     WHERE (g.batch_id, g.seq) NOT IN (SELECT batch_id, seq FROM moved)  -- hashed, where NOT EXISTS is a nested loop
 )""",
     returning="SELECT batch_id, seq, status, possible_duplicates FROM moved",
 )

@@ -15,6 +15,8 @@ log = logs.get(__name__)
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_CROWD = 32  # items in a flush from which the next waits its full pace
+
 # Results, one for each item in order, and what has to be done before the next flush but after everyone is answered.
 Flushed = tuple[Sequence[Out], Awaitable[None] | None]
 
@@ -104,7 +106,7 @@ class Group(Generic[In, Out]):
             if follow_up is not None:
                 await self._follow_unless_newcomer(follow_up)
             # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
-            await self._pause(self._pace * min(1.0, (len(group) - 1) / 16))
+            await self._pause(self._pace * min(1.0, (len(group) - 1) / _CROWD))
         # At once, not by a callback a moment later: an item put in that moment would wait for a task that has ended.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 

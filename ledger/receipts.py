@@ -91,7 +91,7 @@ late AS (
     SELECT d.batch_id, d.seq, 'receipt', d.status, d.status, g.provider, d.attempt, d.key_no, g.reported_id,
            'no change: ' || g.said
       FROM g JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
-     WHERE NOT EXISTS (SELECT 1 FROM moved m WHERE m.batch_id = g.batch_id AND m.seq = g.seq)
+     WHERE (g.batch_id, g.seq) NOT IN (SELECT batch_id, seq FROM moved)  -- hashed, where NOT EXISTS is a nested loop
 )""",
     returning="""
 SELECT (SELECT count(*) FROM moved) AS moved,
