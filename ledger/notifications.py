@@ -11,6 +11,8 @@ from domain.deliveries import Status, channel_status, outside, overall_status
 from domain.ids import DeliveryId
 from domain.runs import run_id
 from ledger.database import Database
+from ledger.sealing import RECIPIENT_ID
+from ledger.vault import Keys
 
 _EVENTS = 100  # of one delivery, the newest: endless throttling writes many
 
@@ -124,11 +126,12 @@ async def status(
     page = [row for row in rows if row.batch_id is not None]
     more, page = len(page) > limit, page[:limit]
     history = await _history(db, page) if events else None
+    keys = await db.vault.opening(db.run, [(tenant, row.recipient_id) for row in page])
     return Standing(
         overview=overview(head, rows[0].totals),
         updated_at=rows[0].changed,
         workflow_ids=tuple(run_id(str(batch)) for batch in head.batch_ids),
-        deliveries=tuple(_delivery(row, history) for row in page),
+        deliveries=tuple(_delivery(row, history, tenant, keys) for row in page),
         following=DeliveryId(page[-1].batch_id, page[-1].seq) if more else None,
     )
 
@@ -174,11 +177,11 @@ async def _history(db: Database, page: Sequence[Any]) -> Mapping[DeliveryId, lis
     return found
 
 
-def _delivery(row: Any, history: Mapping[DeliveryId, list[Event]] | None) -> Delivery:
+def _delivery(row: Any, history: Mapping[DeliveryId, list[Event]] | None, tenant: str, keys: Keys) -> Delivery:
     delivery = DeliveryId(row.batch_id, row.seq)
     return Delivery(
         id=delivery,
-        recipient=row.recipient_id,
+        recipient=keys.open(tenant, RECIPIENT_ID, row.recipient_id),
         channel=row.channel,
         status=outside(Status(row.status)),
         provider=row.provider,
