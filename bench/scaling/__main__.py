@@ -16,10 +16,9 @@ from bench.places import new_log
 from bench.scaling import check
 from bench.scaling.costs import Costs, known
 from bench.scaling.model import Plan, plan
+from bench.scaling.tables import TIMES, limits, needs
 from cli import output
 from workers.embedded.errors import StackError
-
-TIMES = (1, 10, 100)
 
 
 def main() -> int:
@@ -40,30 +39,9 @@ def _show(costs: Costs, plans: Sequence[Plan], as_json: bool) -> None:
         output.document({"costs": asdict(costs), "plans": [asdict(each) for each in plans]})
         return
     columns = ("for notifications a second", *(f"{each.rate:,.0f}" for each in plans))
-    output.table(columns, _needs(costs, plans), none="")
-    output.table(("share of a limit", *columns[1:], "limit", "then"), _limits(plans), none="")
+    output.table(columns, needs(costs, plans), none="")
+    output.table(("share of a limit", *columns[1:], "limit", "then"), limits(plans), none="")
     output.say(f"Costs: {costs.source}.")
-
-
-def _needs(costs: Costs, plans: Sequence[Plan]) -> list[list[str]]:
-    rows = [[f"{stage}, cores", *(f"{each.cores[stage]:,.1f}" for each in plans)] for stage in costs.stages]
-    rows.append(["all, cores", *(f"{sum(each.cores.values()):,.1f}" for each in plans)])
-    rows.append(["API processes", *(f"{each.apis:,}" for each in plans)])
-    rows.append(["worker processes", *(f"{each.workers:,}" for each in plans)])
-    rows.append(["runs/s", *(f"{each.runs:,.0f}" for each in plans)])
-    rows.append(["statements/s", *(f"{costs.statements * each.rate:,.0f}" for each in plans)])
-    rows.append(["PostgreSQL's disk, GB an hour", *(f"{costs.disk * each.rate * 3600 / 1e9:,.0f}" for each in plans)])
-    return rows
-
-
-def _limits(plans: Sequence[Plan]) -> list[list[str]]:
-    """Every limit, the nearest at the largest load first."""
-    rows: list[list[str]] = []
-    for wall in plans[-1].walls:
-        shares = [next(w.share for w in each.walls if w.name == wall.name) for each in plans]
-        said = [f"{share:,.0%}" for share in shares]
-        rows.append([wall.name, *said, f"{wall.limit:,.0f} {wall.unit}".rstrip(), wall.then])
-    return rows
 
 
 def _checked(as_json: bool) -> int:

@@ -55,11 +55,17 @@ def plan(costs: Costs, rate: float) -> Plan:
 def _walls(costs: Costs, rate: float, runs: float, cores: Mapping[str, float], connections: int) -> list[Wall]:
     """Limits are of the settings in docker-compose.yml and deploy/, or assumed of the machine: docs/scaling.md says."""
     return [
-        Wall("Valkey, one thread", cores["Valkey"], 1.0, "cores", "installations side by side"),
+        Wall("Valkey, one thread", cores["Valkey"], 1.0, "core", "installations side by side"),
         Wall("PostgreSQL, cores", cores["PostgreSQL"], 32.0, "cores", "a larger machine, then installations"),
         Wall("PostgreSQL, log", costs.wal * rate / 1e6, 400.0, "MB/s", "a faster disk, then installations"),
-        Wall("PostgreSQL, connections", connections, 300.0, "", "max_connections; larger processes on fewer queues"),
+        Wall("PostgreSQL, connections", connections, 300.0, "", "a higher max_connections"),
         Wall("Temporal, embedded", cores["Temporal"], 2.0, "cores", "a cluster, as in docker-compose.yml"),
-        Wall("Temporal, history shards", costs.transitions * runs, 128 / 0.005, "transitions/s", "more at its birth"),
+        Wall(
+            "Temporal, history shards",
+            costs.transitions * runs,
+            128 / 0.005,
+            "transitions/s",
+            "more, before its first start",
+        ),
         Wall("Temporal, one partition of a queue", FULLEST * runs, 300.0, "tasks/s", "more partitions"),
     ]

@@ -10,13 +10,17 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from bench.cases.burst import GOAL
 from bench.finding import Figure, Finding
 from bench.load import Result
 from bench.scaling import check
 from bench.scaling.costs import COMMITTED, STAGES, Stage, measured
 from bench.scaling.crowd import Crowd, crowd, together
 from bench.scaling.model import BUSY, plan
+from bench.scaling.tables import TIMES, limits, needs
 from domain.runs import WORKFLOW
+
+PAPER = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 COUNT = 300  # notifications
 SHARES = (("high", 0.5), ("normal", 0.3), ("low", 0.2))  # so that those for high priority have enough to share
@@ -162,3 +166,9 @@ def test_costs_come_from_the_cases_that_were_measured() -> None:
 def test_loads_side_by_side_are_one() -> None:
     parts = [Result({503: 1}, 0, [0.1], 2.0, 10.0, 1.0), Result({503: 2, 429: 1}, 1, [0.2], 3.0, 9.5, 2.0)]
     assert together(parts) == Result({503: 3, 429: 1}, 1, [0.1, 0.2], 3.0, 9.5, 3.0)
+
+
+def test_the_paper_shows_what_the_model_says_of_the_committed_costs() -> None:
+    text, plans = PAPER.read_text(), [plan(COMMITTED, GOAL * times) for times in TIMES]
+    rows = [*needs(COMMITTED, plans), *limits(plans)]
+    assert [row for row in rows if f"| {' | '.join(row)} |" not in text] == []
