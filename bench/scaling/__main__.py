@@ -58,8 +58,7 @@ def _checked(as_json: bool) -> int:
         output.document({"costs": asdict(costs), "foretold": asdict(foretold), "measured": asdict(several)})
     else:
         rows = [
-            [f"{stage}, \u00b5s", f"{foretold.micros[stage]:,.0f}", f"{several.micros(stage):,.0f}"]
-            for stage in several.cpu
+            [f"{stage}, µs", f"{foretold.micros[stage]:,.0f}", f"{several.micros(stage):,.0f}"] for stage in several.cpu
         ]
         rows.append(["notifications in a run", f"{foretold.size:,.0f}", f"{several.size:,.0f}"])
         rows.append([f"notifications/s, by {several.cores:.2f} cores", f"{foretold.rate:,.0f}", f"{several.rate:,.0f}"])

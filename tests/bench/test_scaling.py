@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from bench.cases.burst import GOAL
+from bench.cases.burst import GOAL, Burst, figures_of, series_of
 from bench.finding import Figure, Finding
 from bench.load import Result
 from bench.scaling import check
@@ -149,17 +149,13 @@ def test_two_doors_halve_what_a_run_carries_and_the_cores_are_used_up() -> None:
 
 def test_costs_come_from_the_cases_that_were_measured() -> None:
     cpu = {"api": 0.2, "worker-high": 0.05, "worker-rest": 0.15, "postgres": 0.2, "temporal": 0.2, "load": 0.2}
-    burst = Finding(
-        "burst", 60, [Figure("accepted", 1_000), Figure("CPU of all processes", 1_000)], series={"cpu": cpu}
-    )
+    ended = Burst(Result(latencies=[0.01] * 1_000, seconds=1.0), [], cpu, seconds=2.0)
+    burst = Finding("burst", 60, figures_of(ended, 1_000), series=series_of(ended))
     names = ("SQL statements", "with BEGIN and COMMIT", "disk, its log", "disk, PostgreSQL", "state transitions")
     cost = Finding("cost", 20, [Figure("notifications in a run", 100), *(Figure(name, 0.1) for name in names)])
     costs = measured(burst, cost)
-    whole = {name: stage.cores(1e6, 1e4) for name, stage in costs.stages.items()}  # runs of 100
-    assert whole == {
-        k: pytest.approx(v)
-        for k, v in (("API", 200), ("workers", 200), ("PostgreSQL", 200), ("Temporal", 200), ("Valkey", 0))
-    }
+    whole = {name: stage.each + stage.run / 100 for name, stage in costs.stages.items()}
+    assert whole == pytest.approx({"API": 200, "workers": 200, "PostgreSQL": 200, "Temporal": 200, "Valkey": 0})
     assert (costs.flushes, costs.transitions) == (10, pytest.approx(10))
 
 
