@@ -17,7 +17,7 @@ _TEXT: Mapping[str, Any] = {"type": "string"}
 def document(app: FastAPI, raw: Sequence[RawRoute]) -> dict[str, Any]:
     """The whole document."""
     schema = FastAPI.openapi(app)
-    for name, definition in _definitions((ProblemOut, *MODELS)).items():
+    for name, definition in definitions((ProblemOut, *MODELS)).items():
         schema["components"]["schemas"].setdefault(name, definition)
     _without_frameworks_errors(schema)
     for route in raw:
@@ -35,7 +35,8 @@ def _without_frameworks_errors(schema: dict[str, Any]) -> None:
         schema["components"]["schemas"].pop(name, None)
 
 
-def _definitions(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+def definitions(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """Their schemas, by name, with those of the models in them."""
     _, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     return schema["$defs"]
 

@@ -168,14 +168,13 @@ async def statuses(db: Database, tenant: str, asked: Sequence[Asked], *, limit: 
         after_seqs=[place.seq for place in after],
         limit=limit + 1,
     )
-    of: dict[Asked, list[Any]] = {}
+    of: list[list[Any]] = [[] for _ in distinct]
     for row in rows:
-        one: Asked = distinct[row.n - 1]
-        of.setdefault(one, []).append(row)
-    history = await _history(
-        db, [row for one, found in of.items() if one.events for row in found[:limit] if row.batch_id]
-    )
-    read = {one: Found(found, limit, history if one.events else None) for one, found in of.items()}
+        of[row.n - 1].append(row)
+    pairs = [(one, found) for one, found in zip(distinct, of, strict=True) if found]
+    pages = [row for one, found in pairs if one.events for row in found[:limit] if row.batch_id]
+    history = await _history(db, pages)
+    read = {one: Found(found, limit, history if one.events else None) for one, found in pairs}
     return [read.get(one) for one in asked]
 
 
