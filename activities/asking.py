@@ -40,7 +40,7 @@ class Asking:
     async def ask(self, unanswered: Sequence[Doubt], letters: Mapping[UUID, Letter]) -> None:
         """A send that is found was accepted. Not found proves nothing: the doubt stays. Raises LedgerUnavailable."""
         waited = quiet(self.route.channel)
-        ripe = [doubt for doubt in unanswered if doubt.alone and doubt.age >= waited]
+        ripe = [each for each in unanswered if each.alone and each.age >= waited and not _closed(each, letters)]
         if not ripe:
             return
         answers = await self._look_up([_sent(doubt, letters[doubt.claim.notification], waited) for doubt in ripe])
@@ -66,6 +66,11 @@ class Asking:
         results = {"found": found, "not_found": answered - found, "failed": asked - answered}
         for result, n in results.items():
             metrics.count(metrics.LOOKUPS, self.route.provider, result, n=n)
+
+
+def _closed(doubt: Doubt, letters: Mapping[UUID, Letter]) -> bool:
+    """Its key is missing here, so nobody can say which message it was."""
+    return bool(doubt.claim.closed or letters[doubt.claim.notification].closed)
 
 
 def _sent(doubt: Doubt, letter: Letter, waited: float) -> Sent:

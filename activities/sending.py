@@ -35,6 +35,7 @@ from throttle.words import Admission
 log = logs.get(__name__)
 
 _LOOK_AGAIN = 1.0  # seconds: while calls are in flight, rows may come due (the shortest backoff is one second)
+_LOCKED = 60.0  # seconds until what is sealed with a key that is missing here is looked at again
 _STAY = 5.0  # seconds an execution waits for the vendor's pace; for more the run sets a timer
 
 
@@ -243,6 +244,7 @@ class Sending:
             # One notification to many: from here on, as many as the vendor takes in one call.
             self._window = max(self._window, outlet.provider.card.batch_size)
         self._in_flight += len(claims)
+        claims = await self._readable(outlet, claims)
         for call in _grouped(claims, outlet.provider.card.batch_size):
             calls.create_task(self._call(outlet, call))
 
@@ -288,6 +290,20 @@ class Sending:
         await self._means.recorder.record(outlet.route, [Answered(c, released("expired"), final=False) for c in late])
         self._ended(len(late))
         return [claim for claim in claims if claim not in late]
+
+    async def _readable(self, outlet: Outlet, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """The claims without those whose address or content cannot be opened: they wait until their key is there."""
+        closed = {claim: why for claim in claims if (why := claim.closed or self._letters[claim.notification].closed)}
+        if not closed:
+            return claims
+        log.error(
+            "deliver.sealed", provider=outlet.leg.provider, deliveries=len(closed), why=next(iter(closed.values()))
+        )
+        self._means.tally.release(outlet.leg.provider, len(closed), outlet.probe)
+        answer = released("cannot be opened", _LOCKED)
+        await self._means.recorder.record(outlet.route, [Answered(claim, answer, final=False) for claim in closed])
+        self._ended(len(closed))
+        return [claim for claim in claims if claim not in closed]
 
     async def _answers(self, outlet: Outlet, messages: Sequence[Message]) -> Sequence[Answer]:
         """What the vendor says; the gate hears of it, also while the call still hangs."""

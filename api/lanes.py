@@ -14,7 +14,7 @@ from runs import Runs, TemporalAway
 log = logs.get(__name__)
 
 # Seconds a lane under load waits for company: three lanes that each flush what they have make many small batches.
-_PACE = {Priority.HIGH: 0.05, Priority.NORMAL: 0.2, Priority.LOW: 0.4}
+_PACE = {Priority.HIGH: 0.2, Priority.NORMAL: 0.2, Priority.LOW: 0.4}
 _START_WITHIN = 5.0  # seconds for the start of a run; the sweep makes up for one that fails
 _ALONE = 32  # flushes at once with max_batch 1, where each carries a single notification
 

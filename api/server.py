@@ -24,9 +24,11 @@ from api.terms import Terms
 from api.webhook import Webhook
 from domain.limits import Limits, changed
 from ledger.intake import Intake
+from ledger.keyring import keyring_of
 from ledger.provider_switches import switches
 from ledger.scoped import Ledgers
 from ledger.tenants import ensure_dev
+from ledger.vault import Vault
 from observe import logs, traces
 from observe.exposition import serve as serve_metrics
 from observe.process import beside, calm_gc
@@ -63,7 +65,7 @@ class _Server(uvicorn.Server):
 async def parts_of(settings: Settings) -> AsyncGenerator[Parts]:
     """Everything the handlers need, open inside the block. Raises SettingsError."""
     async with AsyncExitStack() as stack:
-        ledgers = Ledgers(settings.required("database_url"))
+        ledgers = Ledgers(settings.required("database_url"), Vault(keyring_of(settings)))
         stack.push_async_callback(ledgers.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)

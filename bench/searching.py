@@ -17,8 +17,10 @@ from domain.priorities import Priority
 from domain.submissions import Recipient, Submission
 from ledger.database import Database
 from ledger.intake import Intake
+from ledger.keyring import keyring_of
 from ledger.listing import Filters, listing
 from ledger.roles import LedgerRole
+from ledger.vault import Vault
 from settings import Settings
 
 TENANT = "searching"
@@ -56,8 +58,8 @@ def _notification(n: int) -> Submission:
     )
 
 
-async def _fill(url: str, number: int) -> None:
-    db = Database(url, role=LedgerRole.INTAKE, pool_size=1)
+async def _fill(url: str, vault: Vault, number: int) -> None:
+    db = Database(url, role=LedgerRole.INTAKE, vault=vault, pool_size=1)
     intake = Intake(db, {EMAIL.name: EMAIL}, cap=TOGETHER, keeps_text=lambda tenant: True)
     for start in range(0, number, TOGETHER):
         await intake.accept([_notification(n) for n in range(start, min(start + TOGETHER, number))])
@@ -80,9 +82,10 @@ async def _measured(reader: Database, filters: Filters) -> tuple[list[float], in
 
 async def main(number: int) -> None:
     """Fill, ask, print a table."""
-    url = Settings.load().required("database_url")
-    await _fill(url, number)
-    reader = Database(url, role=LedgerRole.API_READ, pool_size=1)
+    settings = Settings.load()
+    url, vault = settings.required("database_url"), Vault(keyring_of(settings))
+    await _fill(url, vault, number)
+    reader = Database(url, role=LedgerRole.API_READ, vault=vault, pool_size=1)
     print(f"| {number:,} notifications, pages of 50 | found | p50 | p95 | p99 |\n| --- | --- | --- | --- | --- |")
     for name, filters in WAYS.items():
         times, found = await _measured(reader.of(TENANT), filters)

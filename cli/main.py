@@ -15,6 +15,7 @@ from cli import (
     processes,
     providers,
     recipients,
+    secrets,
     sending,
     status,
     suppressions,
@@ -55,6 +56,7 @@ app.add_typer(suppressions.app, name="suppressions")
 app.command()(notifications.metrics)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.command()(audit.audit)
 app.add_typer(providers.app, name="providers")
 app.add_typer(doctor.app, name="doctor")

@@ -27,12 +27,14 @@ class Answer:
     outcome: Outcome
     message_id: str | None = None  # the vendor's own id, if it gave one
     reason: str | None = None  # a short code of the vendor or of ours; never an address or content
-    retry_after: float | None = None  # seconds, with `throttled`, as the vendor said
+    retry_after: float | None = None  # seconds, with `throttled` as the vendor said, with `released` as we say
     suppress: Reason | None = None  # with `rejected`: the address gets nothing more
 
     @property
     def rest(self) -> float:
-        """Seconds the vendor is left alone, and the message waits: 0 for any answer but `throttled`."""
+        """Seconds the vendor is left alone, if `throttled`, and the message waits: 0 for most other answers."""
+        if self.outcome is Outcome.RELEASED:
+            return self.retry_after or 0.0
         if self.outcome is not Outcome.THROTTLED:
             return 0.0
         return SHORTEST_REST if self.retry_after is None else min(max(self.retry_after, 0.0), LONGEST_REST)
@@ -48,9 +50,9 @@ def in_doubt(reason: str) -> Answer:
     return Answer(Outcome.IN_DOUBT, reason=reason)
 
 
-def released(reason: str) -> Answer:
-    """It was claimed and never called."""
-    return Answer(Outcome.RELEASED, reason=reason)
+def released(reason: str, rest: float = 0.0) -> Answer:
+    """It was claimed and never called; it is due again after `rest` seconds."""
+    return Answer(Outcome.RELEASED, reason=reason, retry_after=rest)
 
 
 def vendor_down(reason: str) -> Answer:

@@ -19,6 +19,11 @@ class Recipient:
     addresses: Mapping[str, str] = field(default_factory=dict[str, str])  # by field, in normal form
     known: bool = False
 
+    @property
+    def named_by_address(self) -> bool:
+        """Is the id an address, or like one? Then it is as personal as that."""
+        return "@" in self.id or self.id.startswith("+") or self.id in self.addresses.values()
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import cache, partial
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import orjson
@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ledger.roles import SETTING, LedgerRole
 from observe import logs
+
+if TYPE_CHECKING:
+    from ledger.vault import Vault
 
 log = logs.get(__name__)
 _T = TypeVar("_T")
@@ -41,9 +44,18 @@ class Database:
     """A pool of connections to one database under one role. `close()` at the process's end."""
 
     def __init__(
-        self, url: str, *, role: LedgerRole | None = None, pool_size: int = 10, application: str = "clarion"
+        self,
+        url: str,
+        *,
+        role: LedgerRole | None = None,
+        vault: "Vault | None" = None,
+        pool_size: int = 10,
+        application: str = "clarion",
     ) -> None:
-        """`url` as `postgresql://user:password@host:port/name`. `role` None: what that user may do itself."""
+        """`url` as `postgresql://user:password@host:port/name`. `role` None: what that user may do itself.
+
+        `vault` None: only for work that touches no address and no message.
+        """
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             hide_parameters=True,  # values hold addresses and texts: never in an error or a log
@@ -68,9 +80,17 @@ class Database:
             ),
         )
         self._tenant: str | None = None
+        self._vault = vault
         if role:
             event.listen(self.engine.sync_engine, "connect", partial(_check_role, role))
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def vault(self) -> "Vault":
+        """What opens and seals addresses and messages."""
+        if self._vault is None:
+            raise RuntimeError("this connection was opened without keys, for work that touches nothing sealed")
+        return self._vault
 
     def of(self, tenant: str) -> "Database":
         """The same connections, for one tenant: every transaction names it, and roles that are held to it see its rows.
@@ -112,6 +132,15 @@ async def execute(
     """The rows a statement returns; none for one that returns nothing."""
     result = await connection.execute(_text(statement) if isinstance(statement, str) else statement, dict(values))
     return result.all() if result.returns_rows else ()
+
+
+def asking(connection: AsyncConnection) -> Callable[..., Awaitable[Sequence[Row[Any]]]]:
+    """Runs statements in a transaction as `Database.run` does in ones of their own: values by name."""
+
+    async def ask(statement: str, **values: Any) -> Sequence[Row[Any]]:
+        return await execute(connection, statement, values)
+
+    return ask
 
 
 async def repeated(transaction: Callable[[], Awaitable[_T]]) -> _T:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.ids import DeliveryId
 from ledger.database import Database
+from ledger.sealing import RECIPIENT_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ async def listed(db: Database, which: Which, limit: int, after: tuple[datetime, 
     at, last = after or (None, None)
     place = {"after_at": at, "after_batch": last.batch if last else None, "after_seq": last.seq if last else None}
     rows = await db.run(_LIST, **asdict(which), **place, limit=limit)
+    keys = await db.vault.opening(db.run, [(row.tenant_id, row.recipient_id) for row in rows])
     return [
         Letter(
             id=DeliveryId(row.batch_id, row.seq),
             tenant=row.tenant_id,
             notification=row.notification_id,
-            recipient=row.recipient_id,
+            recipient=keys.open(row.tenant_id, RECIPIENT_ID, row.recipient_id),
             channel=row.channel,
             provider=row.provider,
             reason=row.reason,

@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from domain.channels import Channel
 from domain.deliveries import Status, Step
 from domain.ids import DeliveryId, SendKey
@@ -16,13 +18,16 @@ from domain.outcomes import Answer
 from domain.priorities import Priority
 from ledger import suppressions
 from ledger.database import Database
+from ledger.keyring import Unreadable
+from ledger.sealing import address_of, content_of
 from ledger.suppressions import STOPPED, suppress_waiting
 from ledger.transition import transition
+from ledger.vault import Keys
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One row claimed: the right to make one vendor call."""
+    """One row claimed: the right to make one vendor call. `closed`: why its address cannot be opened now."""
 
     key: SendKey
     attempt: int
@@ -30,17 +35,19 @@ class Claim:
     address: str
     again: bool = False  # an earlier send may have been taken: this one is a possible duplicate
     leave_by: float | None = None  # by `time.monotonic`: the message has expired then
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What the claims of one notification have in common."""
+    """What the claims of one notification have in common. `closed`: why its content cannot be opened now."""
 
     tenant: str
     content: Content
     sender: Sender
     traceparent: str | None
     accepted_at: datetime
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Recorded:
 _CLAIMABLE = f"""d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'
              AND d.due_at <= now() AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.tries < :tries
              AND NOT {STOPPED}"""
-_CLAIMED = """batch_id, seq, key_no, attempt, notification_id, address,
+_CLAIMED = """batch_id, seq, key_no, attempt, notification_id, tenant_id, address,
           extract(epoch FROM expires_at - now())::float8 AS left_s"""
 _WAITING = "d.batch_id = :batch AND d.channel = :channel AND d.provider = :provider AND d.status = 'queued'"
 _DUE = f"SELECT count(*) FROM delivery d WHERE {_CLAIMABLE}"  # noqa: S608 - built from constants
@@ -233,29 +240,21 @@ async def resume(db: Database, leg: Leg, memory: float, chunk: int) -> list[Clai
     """
     asked = time.monotonic()
     rows = await db.run(_RESUME, **leg.values(), tries=leg.channel.tries, memory=memory, chunk=chunk)
-    return [_in_time(row, asked) for row in rows]
+    return [_in_time(claim, row.left_s, asked) for claim, row in zip(await as_claims(db, rows), rows, strict=True)]
 
 
 async def claim(db: Database, leg: Leg, chunk: int) -> list[Claim]:
     """At most `chunk` rows that are due, committed as `sending` before any vendor is called."""
     asked = time.monotonic()
     rows = await db.run(_CLAIM, **leg.values(), tries=leg.channel.tries, chunk=chunk)
-    return [_in_time(row, asked) for row in rows]
+    return [_in_time(claim, row.left_s, asked) for claim, row in zip(await as_claims(db, rows), rows, strict=True)]
 
 
 async def letters(db: Database, notifications: Sequence[UUID]) -> dict[UUID, Letter]:
     """Content and sender for these notifications."""
     rows = await db.run(_LETTERS, ids=list(notifications))
-    return {
-        row.id: Letter(
-            tenant=row.tenant_id,
-            content=Content(**row.content),
-            sender=Sender(row.email_from, row.reply_to, row.sms_from),
-            traceparent=row.traceparent,
-            accepted_at=row.accepted_at,
-        )
-        for row in rows
-    }
+    keys = await db.vault.opening(db.run, [(row.tenant_id, row.content) for row in rows])
+    return {row.id: _letter(row, keys) for row in rows}
 
 
 async def record(
@@ -292,12 +291,38 @@ def _status(value: str) -> Status:
     return Status(value)
 
 
-def as_claim(row: Any) -> Claim:
-    """From a row with the columns that every claim returns."""
+async def as_claims(db: Database, rows: Sequence[Any]) -> list[Claim]:
+    """From rows with the columns that every claim returns."""
+    keys = await db.vault.opening(db.run, [(row.tenant_id, row.address) for row in rows])
+    return [_as_claim(row, keys) for row in rows]
+
+
+def _as_claim(row: Any, keys: Keys) -> Claim:
+    closed = address = ""
+    try:
+        address = keys.open(row.tenant_id, address_of(row.batch_id, row.seq), row.address)
+    except Unreadable as error:
+        closed = str(error)
     key = SendKey(DeliveryId(row.batch_id, row.seq), row.key_no)
-    return Claim(key, row.attempt, row.notification_id, row.address, row.again)
+    return Claim(key, row.attempt, row.notification_id, address, row.again, closed=closed)
 
 
-def _in_time(row: Any, asked: float) -> Claim:
-    """The claim, with the moment at which it expires: the database's word, on this host's clock that never jumps."""
-    return as_claim(row) if row.left_s is None else replace(as_claim(row), leave_by=asked + row.left_s)
+def _in_time(claim: Claim, left: float | None, asked: float) -> Claim:
+    """With the moment at which it expires: the database's word, on this host's clock that never jumps."""
+    return claim if left is None else replace(claim, leave_by=asked + left)
+
+
+def _letter(row: Any, keys: Keys) -> Letter:
+    sender = Sender(row.email_from, row.reply_to, row.sms_from)
+    content, closed = Content(), ""
+    try:
+        content = Content(**_parts(row, keys))
+    except Unreadable as error:
+        closed = str(error)
+    return Letter(row.tenant_id, content, sender, row.traceparent, row.accepted_at, closed)
+
+
+def _parts(row: Any, keys: Keys) -> dict[str, Any]:
+    """Sealed; or an object, if it is older than sealing."""
+    stored = row.content
+    return orjson.loads(keys.open(row.tenant_id, content_of(row.id), stored)) if isinstance(stored, str) else stored

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from domain.ids import DeliveryId, SendKey
 from ledger.database import Database
-from ledger.deliveries import DOUBTFUL, Claim, Leg, as_claim
+from ledger.deliveries import DOUBTFUL, Claim, Leg, as_claims
 
 # Less and less often: a vendor that did not know of it after a minute hardly will a second later. `alone`: nothing else
-# that may have gone to this person in those minutes is unanswered, for a message found could be either's.
+# that may have gone to this person in those minutes is unanswered, for a message found could be either's. Addresses are
+# compared by their hashes, and what has none may be anybody's. While a tenant has two data keys, the same person's id
+# may stand in two forms: then nobody is alone.
 _PUT_OFF = f"""
 WITH locked AS MATERIALIZED (
     SELECT d.batch_id, d.seq FROM delivery d WHERE {DOUBTFUL} ORDER BY d.seq LIMIT :most FOR UPDATE SKIP LOCKED
@@ -18,14 +20,14 @@ UPDATE delivery d
                                  d.claimed_at + make_interval(secs => :quiet) - now())
   FROM locked l
  WHERE d.batch_id = l.batch_id AND d.seq = l.seq
-RETURNING d.batch_id, d.seq, d.key_no, d.attempt, d.notification_id, d.address, false AS again,
+RETURNING d.batch_id, d.seq, d.key_no, d.attempt, d.notification_id, d.tenant_id, d.address, false AS again,
           extract(epoch FROM now() - d.claimed_at)::float8 AS age,
           NOT EXISTS (
               SELECT 1 FROM delivery o
                WHERE (o.batch_id = d.batch_id OR o.tenant_id = d.tenant_id AND o.recipient_id = d.recipient_id)
-                 AND o.address = d.address AND (o.batch_id, o.seq) <> (d.batch_id, d.seq)
+                 AND coalesce(o.address_hash = d.address_hash, true) AND (o.batch_id, o.seq) <> (d.batch_id, d.seq)
                  AND (o.status = 'sending' OR o.doubts > 0) AND o.claimed_at > d.claimed_at - interval '10 minutes'
-          ) AS alone
+          ) AND (SELECT count(*) FROM tenant_key k WHERE k.tenant_id = d.tenant_id) < 2 AS alone
 """  # noqa: S608 - built from constants
 
 # The message is taken by the first who writes its id down. More than one that is nobody else's: nobody can tell.
@@ -66,7 +68,8 @@ async def put_off(db: Database, leg: Leg, quiet: float, most: int) -> list[Doubt
     It is due no earlier than `quiet` seconds after the claim. Two executions at once get different rows.
     """
     rows = await db.run(_PUT_OFF, **leg.keys(), quiet=quiet, most=most)
-    return [Doubt(as_claim(row), row.age, row.alone) for row in rows]
+    claims = await as_claims(db, rows)
+    return [Doubt(claim, row.age, row.alone) for claim, row in zip(claims, rows, strict=True)]
 
 
 async def identify(db: Database, provider: str, candidates: Mapping[SendKey, Sequence[str]]) -> dict[SendKey, str]:

@@ -11,7 +11,9 @@ from domain.deliveries import Step
 from domain.suppressions import blind
 from ledger import audit, searching
 from ledger.audit import By
-from ledger.database import Database, execute, repeated
+from ledger.database import Database, asking, execute, repeated
+from ledger.recipients import addresses_in
+from ledger.sealing import RECIPIENT_ID
 from ledger.transition import transition
 
 ERASED = "erased"  # what stands where their id stood
@@ -34,7 +36,7 @@ _UNBOOK = "DELETE FROM recipient WHERE tenant_id = :tenant AND id = :id RETURNIN
 
 _FIND = """
 SELECT batch_id, seq, notification_id, address_hash FROM delivery
- WHERE tenant_id = :tenant AND recipient_id = :id
+ WHERE tenant_id = :tenant AND recipient_id = ANY(CAST(:names AS text[]))
  ORDER BY batch_id, seq LIMIT :most FOR UPDATE
 """
 
@@ -102,7 +104,9 @@ async def erase(
     async def unbook() -> bool:
         async with db.begin() as connection:
             rows = await execute(connection, _UNBOOK, {"tenant": tenant, "id": recipient_id})
-            known = [(channel, rows[0].addresses.get(field)) for channel, field in fields] if rows else []
+            keys = await db.vault.opening(asking(connection), [(tenant, row.addresses) for row in rows])
+            books = [addresses_in(keys, tenant, recipient_id, row.addresses) for row in rows]
+            known = [(channel, book.get(field)) for book in books for channel, field in fields]
             hashes = [blind(secret, tenant, channel, address) for channel, address in known if address]
             await execute(connection, _HINTS, {"tenant": tenant, "hashes": hashes})
             if rows:
@@ -119,7 +123,9 @@ async def erase(
 async def _chunk(db: Database, tenant: str, recipient_id: str) -> Erased | None:
     """Some of their deliveries, in the order of locks: deliveries, batch_channel, the rest. None when none is left."""
     async with db.begin() as connection:
-        found = await execute(connection, _FIND, {"tenant": tenant, "id": recipient_id, "most": _CHUNK})
+        # Each time anew: a change of the data key may be under way.
+        names = await db.vault.names(asking(connection), tenant, RECIPIENT_ID, recipient_id)
+        found = await execute(connection, _FIND, {"tenant": tenant, "names": names, "most": _CHUNK})
         if not found:
             return None
         these = {"batch": [row.batch_id for row in found], "seq": [row.seq for row in found]}

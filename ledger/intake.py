@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,12 @@ from domain.submissions import Accepted, Recipient, Refused, Submission
 from domain.suppressions import blind
 from ledger import searching
 from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
+from ledger.keyring import Unreadable
+from ledger.recipients import addresses_in
+from ledger.sealing import RECIPIENT_ID, address_of, content_of, version_of
 from ledger.suppressions import WHY
+from ledger.vault import Keys
+from observe import logs
 
 _MUCH = 16  # deliveries a tenant has in one flush
 SPLIT = 512  # deliveries: a notification with more fills several batches
@@ -31,6 +37,9 @@ _RESOLVE_FOR = 30.0  # seconds to find out what became of a COMMIT whose connect
 _START_GRACE = 5.0  # seconds until the sweep starts a run that should have been
 
 Verdict = Accepted | Refused
+_Book = Mapping[tuple[str, str], Callable[[], Mapping[str, str]]]  # by tenant and id, to be opened; raises Unreadable
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +188,25 @@ class Intake:
 
     async def _together(self, submissions: Sequence[Submission]) -> Flush:
         book = await self._look_up(submissions)
+        keys = await self._db.vault.sealing(self._db.run, {submission.tenant for submission in submissions})
         verdicts: dict[UUID, Verdict] = {}
         good: list[Submission] = []
         for submission in submissions:
             try:
+                keys.sealing(submission.tenant)
                 good.append(self._resolved(submission, book))
             except Refused as refused:
                 verdicts[submission.id] = refused
+            except Unreadable as error:
+                log.error("intake.sealed", tenant=submission.tenant, why=str(error))
+                verdicts[submission.id] = _sealed()
         batches: list[Batch] = []
         try:
             async with self._db.begin() as connection:
                 new = await self._take_keys(connection, good, verdicts)
                 batches, rows = self._batches(new)
                 if rows:
-                    await execute(connection, _INSERT, _values(batches, rows, self._secret))
+                    await execute(connection, _INSERT, _values(batches, rows, self._secret, keys))
                     await searching.write(connection, new, self._keeps_text)
         except LedgerUnavailable:
             # The COMMIT may have gone through: make sure, before anyone is told.
@@ -211,15 +225,21 @@ class Intake:
                     raise
                 await asyncio.sleep(0.5)
 
-    async def _look_up(self, submissions: Sequence[Submission]) -> Mapping[tuple[str, str], Mapping[str, str]]:
+    async def _look_up(self, submissions: Sequence[Submission]) -> _Book:
         wanted = {(s.tenant, r.id) for s in submissions for r in s.recipients if not r.known}
         if not wanted:
             return {}
         rows = await self._db.run(_BOOK, tenants=[w[0] for w in wanted], ids=[w[1] for w in wanted])
-        return {(row.tenant_id, row.id): row.addresses for row in rows}
+        keys = await self._db.vault.opening(self._db.run, [(row.tenant_id, row.addresses) for row in rows])
+        return {
+            (row.tenant_id, row.id): partial(addresses_in, keys, row.tenant_id, row.id, row.addresses) for row in rows
+        }
 
-    def _resolved(self, submission: Submission, book: Mapping[tuple[str, str], Mapping[str, str]]) -> Submission:
-        """With every recipient's addresses filled in. Raises Refused for one nobody knows, or what is no JSON."""
+    def _resolved(self, submission: Submission, book: _Book) -> Submission:
+        """With every recipient's addresses filled in.
+
+        Raises Refused for one nobody knows, or what is no JSON; Unreadable for one whose addresses do not open.
+        """
         try:
             _content(submission)
             _json(submission.metadata)
@@ -227,12 +247,16 @@ class Intake:
             raise _not_storable() from None
         found: list[Recipient] = []
         for place, recipient in enumerate(submission.recipients):
-            addresses = recipient.addresses if recipient.known else book.get((submission.tenant, recipient.id))
-            if addresses is None:
-                if not self._invent:
-                    detail = f"No recipient {recipient.id!r} in the address book."
-                    raise Refused("unknown_recipient", detail, f"/recipient_ids/{place}")
+            entry = book.get((submission.tenant, recipient.id))
+            if recipient.known:
+                addresses = recipient.addresses
+            elif entry:
+                addresses = entry()
+            elif self._invent:
                 addresses = _invented(recipient.id)
+            else:
+                detail = f"No recipient {recipient.id!r} in the address book."
+                raise Refused("unknown_recipient", detail, f"/recipient_ids/{place}")
             found.append(Recipient(recipient.id, addresses, known=True))
         fields = {self._channels[name].address for name in submission.channels}
         if not any(field in recipient.addresses for recipient in found for field in fields):
@@ -353,6 +377,10 @@ def _not_storable() -> Refused:
     return Refused("not_storable", "The request holds a value that cannot be stored.")
 
 
+def _sealed() -> Refused:
+    return Refused("unavailable", "An encryption key is missing; nothing was taken.")
+
+
 def _unavailable() -> Refused:
     return Refused("unavailable", "The ledger cannot be reached; nothing was taken.")
 
@@ -364,7 +392,7 @@ def _invented(recipient: str) -> dict[str, str]:
     return {"email": f"{name}@sandbox.example", "phone": f"+1555{number:07d}", "push_token": f"sandbox-{name}"}
 
 
-def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> dict[str, Any]:
+def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes, keys: Keys) -> dict[str, Any]:
     """The columns of the one statement that inserts it all."""
     lead = {row.submission.id: row.batch for row in reversed(rows)}
     lead_of = {row.batch: lead[row.submission.id] for row in rows if row.submission.size > SPLIT}
@@ -390,7 +418,7 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> di
         "n_tenant": [head.submission.tenant for head in heads],
         "n_priority": [head.submission.priority.value for head in heads],
         "n_channels": [" ".join(head.submission.channels) for head in heads],
-        "n_content": [_content(head.submission) for head in heads],
+        "n_content": [_sealed_content(head.submission, keys) for head in heads],
         "n_metadata": [_json(head.submission.metadata) for head in heads],
         "n_batches": [" ".join(dict.fromkeys(str(row.batch) for row in mine)) for mine in notifications.values()],
         "n_first": [head.seq for head in heads],
@@ -404,8 +432,8 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> di
         "notification": [row.submission.id for row in rows],
         "tenant": [row.submission.tenant for row in rows],
         "channel": [row.channel for row in rows],
-        "recipient": [row.recipient.id for row in rows],
-        "address": [row.address for row in rows],
+        "recipient": [_name(row, keys) for row in rows],
+        "address": [_sealed_address(row, keys) for row in rows],
         "status": [(Status.QUEUED if row.address else Status.SUPPRESSED).value for row in rows],
         "provider": [row.provider if row.address else None for row in rows],
         "send_at": [row.submission.send_at for row in rows],
@@ -416,6 +444,26 @@ def _values(batches: Sequence[Batch], rows: Sequence[_Row], secret: bytes) -> di
             blind(secret, row.submission.tenant, row.channel, row.address) if row.address else None for row in rows
         ],
     }
+
+
+def _sealed_address(row: _Row, keys: Keys) -> str | None:
+    if not row.address:
+        return None
+    return keys.sealing(row.submission.tenant).seal(address_of(row.batch, row.seq), row.address)
+
+
+def _name(row: _Row, keys: Keys) -> str:
+    """The recipient's id: the tenant's own as it is, one that is an address in a form to be found by."""
+    id = row.recipient.id
+    if row.recipient.named_by_address or version_of(id) is not None:
+        return keys.sealing(row.submission.tenant).seal_same(RECIPIENT_ID, id)
+    return id
+
+
+def _sealed_content(submission: Submission, keys: Keys) -> str:
+    """As JSON: a string takes the place of the object."""
+    key = keys.sealing(submission.tenant)
+    return f'"{key.seal(content_of(submission.id), _content(submission))}"'
 
 
 def _content(submission: Submission) -> str:

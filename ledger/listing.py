@@ -10,6 +10,7 @@ from domain.search import Sought
 from ledger.database import Database
 from ledger.notifications import Overview, overview
 from ledger.partitions import floor_of
+from ledger.sealing import RECIPIENT_ID
 from ledger.searching import RARE, measured
 
 OPEN = ("SCHEDULED", "ENQUEUED", "PROCESSING")
@@ -49,8 +50,10 @@ _OF_STATUS = """
 SELECT notification_id AS id FROM notification_end WHERE tenant_id = :tenant AND status = :status
    AND notification_id < :before AND notification_id >= :low ORDER BY notification_id DESC"""
 _OF_RECIPIENT = """
-SELECT DISTINCT notification_id AS id FROM delivery WHERE tenant_id = :tenant AND recipient_id = :recipient
-   AND notification_id < :before AND notification_id >= :low ORDER BY notification_id DESC"""
+SELECT DISTINCT f.id FROM unnest(CAST(:recipient AS text[])) AS form(name) CROSS JOIN LATERAL (
+       SELECT DISTINCT notification_id AS id FROM delivery WHERE tenant_id = :tenant AND recipient_id = form.name
+          AND notification_id < :before AND notification_id >= :low ORDER BY notification_id DESC LIMIT :window) AS f
+ ORDER BY f.id DESC"""
 _OF_TERM = """
 SELECT notification_id AS id FROM search_entry WHERE tenant_id = :tenant AND term = :low_term
    AND notification_id < :before AND notification_id >= :low ORDER BY notification_id DESC"""
@@ -113,10 +116,11 @@ async def listing(db: Database, tenant: str, filters: Filters, limit: int, after
     found: list[Overview] = []
     before = after or _upper(filters)
     way = _way(filters, await measured(db, tenant, filters.terms) if filters.terms else ())
+    recipient = await db.vault.names(db.run, tenant, RECIPIENT_ID, filters.recipient) if filters.recipient else ()
     statement = _WALK.format(source=way.source, may_be=_MAY_BE, has_all=_HAS_ALL)
     for _ in range(_WALKS):
         window = _WINDOW if _narrow(way.left) else limit - len(found) + 1
-        walked = await db.run(statement, **_values(tenant, way, before, window))
+        walked = await db.run(statement, **_values(tenant, way, before, window, recipient))
         wanted = [row.id for row in walked if row.fits][: limit - len(found)]
         found += [one for one in await _details(db, wanted) if filters.status in (None, one.status)]
         before = _next(walked, wanted, window)
@@ -157,7 +161,7 @@ def _upper(filters: Filters) -> UUID:
     return floor_of(filters.until + _SKEW) if filters.until else _NEWEST
 
 
-def _values(tenant: str, way: _Way, before: UUID, window: int) -> dict[str, Any]:
+def _values(tenant: str, way: _Way, before: UUID, window: int, recipient: Sequence[str]) -> dict[str, Any]:
     left = way.left
     values: dict[str, Any] = {
         "tenant": tenant,
@@ -174,7 +178,7 @@ def _values(tenant: str, way: _Way, before: UUID, window: int) -> dict[str, Any]
         "window": window,
     }
     by = {"low_term": way.by.low, "high_term": way.by.high} if way.by else {}
-    return values | by | ({"recipient": left.recipient} if left.recipient else {})
+    return values | by | ({"recipient": list(recipient)} if recipient else {})
 
 
 async def _details(db: Database, ids: Sequence[UUID]) -> list[Overview]:

@@ -11,6 +11,8 @@ from domain.deliveries import Status, channel_status, outside, overall_status
 from domain.ids import DeliveryId
 from domain.runs import run_id
 from ledger.database import Database
+from ledger.sealing import RECIPIENT_ID
+from ledger.vault import Keys
 
 _EVENTS = 100  # of one delivery, the newest: endless throttling writes many
 _START = DeliveryId(UUID(int=0), -1)  # before every delivery
@@ -86,8 +88,10 @@ class Asked:
 class Found:
     """What was read for one who asked, not yet put together: what is wrong in it is this one's fault alone."""
 
+    tenant: str
     rows: Sequence[Any]
     limit: int
+    keys: Keys
     history: Mapping[DeliveryId, list[Event]] | None  # None if not asked for
 
     def standing(self) -> Standing:
@@ -99,7 +103,7 @@ class Found:
             overview=overview(head, head.totals),
             updated_at=head.changed,
             workflow_ids=tuple(run_id(str(batch)) for batch in head.batch_ids),
-            deliveries=tuple(_delivery(row, self.history) for row in page),
+            deliveries=tuple(_delivery(row, self.history, self.tenant, self.keys) for row in page),
             following=DeliveryId(page[-1].batch_id, page[-1].seq) if more else None,
         )
 
@@ -174,7 +178,8 @@ async def statuses(db: Database, tenant: str, asked: Sequence[Asked], *, limit: 
     pairs = [(one, found) for one, found in zip(distinct, of, strict=True) if found]
     pages = [row for one, found in pairs if one.events for row in found[:limit] if row.batch_id]
     history = await _history(db, pages)
-    read = {one: Found(found, limit, history if one.events else None) for one, found in pairs}
+    keys = await db.vault.opening(db.run, [(tenant, row.recipient_id) for row in rows])
+    read = {one: Found(tenant, found, limit, keys, history if one.events else None) for one, found in pairs}
     return [read.get(one) for one in asked]
 
 
@@ -221,11 +226,11 @@ async def _history(db: Database, page: Sequence[Any]) -> Mapping[DeliveryId, lis
     return found
 
 
-def _delivery(row: Any, history: Mapping[DeliveryId, list[Event]] | None) -> Delivery:
+def _delivery(row: Any, history: Mapping[DeliveryId, list[Event]] | None, tenant: str, keys: Keys) -> Delivery:
     delivery = DeliveryId(row.batch_id, row.seq)
     return Delivery(
         id=delivery,
-        recipient=row.recipient_id,
+        recipient=keys.open(tenant, RECIPIENT_ID, row.recipient_id),
         channel=row.channel,
         status=outside(Status(row.status)),
         provider=row.provider,

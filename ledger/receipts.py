@@ -157,7 +157,7 @@ async def hear(db: Database, receipts: Sequence[Receipt]) -> Heard:
             fresh = await execute(connection, _KEEP, _columns(receipts, named))
             matched = [row for row in fresh if row.matched]
             parked = [(row.provider, row.message_id) for row in fresh if not row.matched and row.message_id]
-            applied = await _apply(connection, matched)
+            applied = await _apply(db, connection, matched)
             unmatched = len(fresh) - len(matched)
             results = _results(receipts, fresh)
             return replace(applied, repeated=len(receipts) - len(fresh), parked=unmatched, results=results), parked
@@ -181,7 +181,7 @@ async def match(db: Database, sends: Sequence[tuple[str, str]]) -> Heard:
     async def once() -> Heard:
         async with db.begin() as connection:
             values = {"provider": [s[0] for s in sends], "message_id": [s[1] for s in sends]}
-            return await _apply(connection, await execute(connection, _MATCH, values))
+            return await _apply(db, connection, await execute(connection, _MATCH, values))
 
     return await repeated(once)
 
@@ -214,7 +214,7 @@ def _results(receipts: Sequence[Receipt], fresh: Sequence[Any]) -> Counter[tuple
     return found
 
 
-async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
+async def _apply(db: Database, connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
     if not rows:
         return Heard((), 0, 0, 0)
     values = {
@@ -230,7 +230,7 @@ async def _apply(connection: AsyncConnection, rows: Sequence[Any]) -> Heard:
     if done.risen:
         await execute(connection, _UNBURY, {"batch": values["batch"], "seq": values["seq"]})
     said = [suppressions.Report(row.batch_id, row.seq, row.suppress, row.provider) for row in rows if row.suppress]
-    await suppressions.heard(connection, said)
+    await suppressions.heard(db, connection, said)
     wake = tuple(zip(done.batches or (), done.channels or (), strict=True))
     delays = tuple(zip(done.reporters or (), done.delays or (), strict=True))
     reports = tuple((row.provider, DeliveryId(row.batch_id, row.seq)) for row in rows)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +11,8 @@ import orjson
 
 from domain.channels import Channels
 from ledger.database import Database
+from ledger.sealing import entry_of
+from ledger.vault import Keys
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{5,8})*\Z")  # RFC 5646, in short
 
@@ -39,7 +41,7 @@ INSERT INTO recipient (tenant_id, id, addresses, locale, timezone)
 VALUES (:tenant, :id, CAST(:addresses AS jsonb), :locale, :timezone)
 ON CONFLICT (tenant_id, id) DO UPDATE
    SET addresses = excluded.addresses, locale = excluded.locale, timezone = excluded.timezone, updated_at = now()
-RETURNING id, addresses, locale, timezone, updated_at, (xmax = 0) AS created
+RETURNING updated_at, (xmax = 0) AS created
 """
 _GET = "SELECT id, addresses, locale, timezone, updated_at FROM recipient WHERE tenant_id = :tenant AND id = :id"
 
@@ -83,32 +85,34 @@ def checked(person: Person, channels: Channels) -> Person:
 
 async def put(db: Database, tenant: str, person: Person) -> tuple[Person, bool]:
     """Store a checked entry in place of what was there. Returns it, and whether it is new."""
+    keys = await db.vault.sealing(db.run, [tenant])
     row = (
         await db.run(
             _PUT,
             tenant=tenant,
             id=person.id,
-            addresses=orjson.dumps(dict(person.addresses)).decode(),
+            addresses=_sealed(keys, tenant, person),
             locale=person.locale,
             timezone=person.timezone,
         )
     )[0]
-    return _person(row), row.created
+    return replace(person, updated_at=row.updated_at), row.created
 
 
 async def get(db: Database, tenant: str, id: str) -> Person | None:
     """One entry; None if there is none."""
-    rows = await db.run(_GET, tenant=tenant, id=id)
-    return _person(rows[0]) if rows else None
+    people = await _people(db, tenant, await db.run(_GET, tenant=tenant, id=id))
+    return people[0] if people else None
 
 
 async def put_all(db: Database, tenant: str, people: Sequence[Person]) -> Mapping[str, bool]:
     """Store checked entries, all or none, each id once. Returns for each id whether it is new."""
+    keys = await db.vault.sealing(db.run, [tenant])
     rows = await db.run(
         _PUT_ALL,
         tenant=tenant,
         ids=[person.id for person in people],
-        addresses=[orjson.dumps(dict(person.addresses)).decode() for person in people],
+        addresses=[_sealed(keys, tenant, person) for person in people],
         locales=[person.locale for person in people],
         timezones=[person.timezone for person in people],
     )
@@ -117,7 +121,13 @@ async def put_all(db: Database, tenant: str, people: Sequence[Person]) -> Mappin
 
 async def listed(db: Database, tenant: str, most: int, *, prefix: str = "", after: str = "") -> list[Person]:
     """At most so many entries by id, behind the id `after`, of those whose id begins with `prefix`."""
-    return [_person(row) for row in await db.run(_LIST, tenant=tenant, prefix=prefix, after=after, most=most)]
+    rows = await db.run(_LIST, tenant=tenant, prefix=prefix, after=after, most=most)
+    return await _people(db, tenant, rows)
+
+
+def addresses_in(keys: Keys, tenant: str, id: str, stored: Any) -> Mapping[str, str]:
+    """The addresses of an entry by field, from its column: sealed, or older than sealing. Raises Unreadable."""
+    return orjson.loads(keys.open(tenant, entry_of(id), stored)) if isinstance(stored, str) else stored
 
 
 def _is_zone(name: str) -> bool:
@@ -128,5 +138,15 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _person(row: Any) -> Person:
-    return Person(row.id, row.addresses, row.locale, row.timezone, row.updated_at)
+def _sealed(keys: Keys, tenant: str, person: Person) -> str:
+    """As JSON: a string takes the place of the object."""
+    text = orjson.dumps(dict(person.addresses)).decode()
+    return orjson.dumps(keys.sealing(tenant).seal(entry_of(person.id), text)).decode()
+
+
+async def _people(db: Database, tenant: str, rows: Sequence[Any]) -> list[Person]:
+    keys = await db.vault.opening(db.run, [(tenant, row.addresses) for row in rows])
+    return [
+        Person(row.id, addresses_in(keys, tenant, row.id, row.addresses), row.locale, row.timezone, row.updated_at)
+        for row in rows
+    ]

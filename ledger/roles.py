@@ -76,6 +76,17 @@ TABLES: Mapping[str, Table] = {
         _OWN,
     ),
     "audit": Table({API_READ: _READ, API_WRITE: "INSERT", OPERATE: "SELECT, INSERT"}, _OWN),
+    "tenant_key": Table(
+        {
+            API_READ: _READ,
+            API_WRITE: "SELECT, INSERT",
+            INTAKE: "SELECT, INSERT",
+            RECEIPTS: _READ,
+            WORKER: _READ,
+            OPERATE: _READ,
+        },
+        _OWN,
+    ),
     "recipient": Table(
         {API_READ: _READ, API_WRITE: "SELECT, INSERT, UPDATE, DELETE", INTAKE: "SELECT (tenant_id, id, addresses)"},
         _OWN,

@@ -4,6 +4,7 @@ import asyncio
 
 from ledger.database import Database
 from ledger.roles import LedgerRole
+from ledger.vault import Vault
 
 # Connections of one process, opened as they are needed: 20 at the most.
 _POOLS = {
@@ -18,9 +19,12 @@ _POOLS = {
 class Ledgers:
     """Make one per process; `close()` at its end."""
 
-    def __init__(self, url: str, *, application: str = "clarion api") -> None:
+    def __init__(self, url: str, vault: Vault, *, application: str = "clarion api") -> None:
         """`url` as for Database; its user must be able to take the roles."""
-        pools = {role: Database(url, role=role, pool_size=n, application=application) for role, n in _POOLS.items()}
+        pools = {
+            role: Database(url, role=role, vault=vault, pool_size=n, application=application)
+            for role, n in _POOLS.items()
+        }
         self._read, self._write = pools[LedgerRole.API_READ], pools[LedgerRole.API_WRITE]
         self.intake, self.receipts = pools[LedgerRole.INTAKE], pools[LedgerRole.RECEIPTS]
         self.operate = pools[LedgerRole.OPERATE]

@@ -12,8 +12,11 @@ from domain.deliveries import Step
 from domain.suppressions import Reason, hint
 from ledger import audit
 from ledger.audit import By
-from ledger.database import Database, execute, repeated
+from ledger.database import Database, asking, execute, repeated
+from ledger.keyring import Unreadable
+from ledger.sealing import address_of
 from ledger.transition import transition
+from ledger.vault import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ _SUPPRESS = transition(
 
 _ADDRESSES = """
 SELECT DISTINCT ON (d.tenant_id, d.channel, d.address_hash)
-       d.tenant_id, d.channel, d.address_hash, d.address, g.reason, g.provider
+       d.tenant_id, d.channel, d.address_hash, d.batch_id, d.seq, d.address, g.reason, g.provider
   FROM unnest(CAST(:batch AS uuid[]), CAST(:seq AS int[]), CAST(:reason AS text[]), CAST(:provider AS text[]))
        AS g(batch_id, seq, reason, provider)
   JOIN delivery d ON d.batch_id = g.batch_id AND d.seq = g.seq
@@ -114,7 +117,7 @@ async def suppress_waiting(db: Database, batch: UUID, channel: str, provider: st
     return rows[0][0]
 
 
-async def heard(connection: AsyncConnection, reports: Sequence[Report]) -> None:
+async def heard(db: Database, connection: AsyncConnection, reports: Sequence[Report]) -> None:
     """Add the addresses of these deliveries, in the transaction that learnt of it."""
     if not reports:
         return
@@ -125,13 +128,14 @@ async def heard(connection: AsyncConnection, reports: Sequence[Report]) -> None:
         "provider": [report.provider for report in reports],
     }
     found = await execute(connection, _ADDRESSES, values)
+    keys = await db.vault.opening(asking(connection), [(row.tenant_id, row.address) for row in found])
     columns = {
         "tenant": [row.tenant_id for row in found],
         "channel": [row.channel for row in found],
         "hash": [row.address_hash for row in found],
         "reason": [row.reason for row in found],
         "source": [row.provider for row in found],
-        "hint": [hint(row.address) if row.address else None for row in found],
+        "hint": [_hint(row, keys) for row in found],
     }
     await execute(connection, _ADD, columns)
 
@@ -141,7 +145,7 @@ async def answered(db: Database, reports: Sequence[Report]) -> None:
 
     async def once() -> None:
         async with db.begin() as connection:
-            await heard(connection, reports)
+            await heard(db, connection, reports)
 
     if reports:
         await repeated(once)
@@ -207,6 +211,14 @@ async def listed(
 
 def _entry(row: Any) -> Suppression:
     return Suppression(row.channel, bytes(row.address_hash), Reason(row.reason), row.source, row.at, row.hint)
+
+
+def _hint(row: Any, keys: Keys) -> str | None:
+    """None for who was erased meanwhile, and for what cannot be opened: a report never waits for a key."""
+    try:
+        return hint(keys.open(row.tenant_id, address_of(row.batch_id, row.seq), row.address)) if row.address else None
+    except Unreadable:
+        return None
 
 
 def _subject(address_hash: bytes) -> str:

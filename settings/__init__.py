@@ -106,6 +106,9 @@ class Settings(Section):
     secret_key: SecretStr = Field(
         SecretStr(""), description="keys the hashes kept of idempotent requests and addresses"
     )
+    encryption_keys: SecretStr | None = Field(
+        None, description="ID:BASE64 of 32 bytes, the newest first, with commas; `clarion secrets new` prints one"
+    )
     log_level: str = "info"
     log_format: str = Field("auto", pattern="^(auto|json|text)$")
 

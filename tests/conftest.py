@@ -12,8 +12,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from servers import Servers, locked, shared
+from vaults import KEYS
 
 TEMPLATE = "clarion_template"
+
+os.environ["CLARION_ENCRYPTION_KEYS"] = KEYS  # no process starts without one
 
 
 @pytest_asyncio.fixture(scope="session", autouse=True)

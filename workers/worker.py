@@ -22,8 +22,10 @@ from activities.watching import Watching
 from domain.priorities import MAINTENANCE, Priority
 from domain.runs import silence_of
 from ledger.database import Database, LedgerUnavailable
+from ledger.keyring import keyring_of
 from ledger.provider_switches import switches
 from ledger.roles import LedgerRole
+from ledger.vault import Vault
 from observe import logs, metrics, traces
 from observe.exposition import serve
 from observe.process import beside, calm_gc
@@ -68,7 +70,8 @@ async def workshop(settings: Settings) -> AsyncGenerator[Workshop]:
     """Everything the queues need, open inside the block. Raises SettingsError."""
     async with AsyncExitStack() as stack:
         url = settings.required("database_url")
-        db = Database(url, role=LedgerRole.WORKER, pool_size=_POOL, application="clarion worker")
+        vault = Vault(keyring_of(settings))
+        db = Database(url, role=LedgerRole.WORKER, vault=vault, pool_size=_POOL, application="clarion worker")
         stack.push_async_callback(db.close)
         here = installed(settings.channels)
         stack.push_async_callback(here.close)

@@ -20,6 +20,7 @@ from bench.fuzz.signing import SnsSigner
 from ledger import keys, tenants
 from ledger.audit import By
 from ledger.database import Database
+from ledger.keyring import new_key
 from ledger.keys import Role
 from ledger.migrate import migrate
 from ledger.tenants import Tenant
@@ -70,7 +71,7 @@ async def opened() -> AsyncGenerator[House]:
             )
         }
         os.environ.update(schemes.settings_of(known, secret, token, cert_url))
-        os.environ.update(foundation.environment, CLARION_DATABASE_URL=url)
+        os.environ.update(foundation.environment, CLARION_DATABASE_URL=url, CLARION_ENCRYPTION_KEYS=new_key("fuzz"))
         (port,) = free_ports(1)
         settings = Settings.load().model_copy(update={"port": port, "public_url": PUBLIC, "data_dir": folder})
         db = Database(url, pool_size=2, application="clarion fuzz")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from cli import here, options, output
 from cli.doctor.findings import Finding, State, found_by, look, ok, wrong
 from cli.doctor.ledger import ledger
 from cli.errors import FAILED
+
+if TYPE_CHECKING:
+    from settings import Settings
 
 app = typer.Typer()
 app.command()(ledger)
@@ -74,7 +77,7 @@ async def _everything(url: str) -> Sequence[Finding]:
     await asyncio.sleep(0.25)  # Temporal's threads come to rest: an interpreter that ends under them crashes
     secret = settings.secret_key.get_secret_value() or settings.dev
     first = ok("settings", "can be read") if secret else _no_secret()
-    return [first, *(finding for findings in found for finding in findings)]
+    return [first, _keys(settings), *(finding for findings in found for finding in findings)]
 
 
 async def _credentials(names: Sequence[str]) -> Sequence[Finding]:
@@ -92,6 +95,17 @@ async def _credentials(names: Sequence[str]) -> Sequence[Finding]:
     todo = "Is the vendor's address right, and can this machine reach it?"
     found = await asyncio.gather(*(found_by(name, vendors.credentials(name), todo) for name in names))
     return [finding for findings in found for finding in findings]
+
+
+def _keys(settings: "Settings") -> Finding:
+    from ledger.keyring import keyring_of
+    from settings import SettingsError
+
+    try:
+        ids = keyring_of(settings).ids
+    except SettingsError as error:
+        return wrong("encryption", str(error), "API and workers do not start without it: docs/security.md says more.")
+    return ok("encryption", f"{ids[0]} seals; `clarion secrets status` says what each key is needed for")
 
 
 def _no_secret() -> Finding:

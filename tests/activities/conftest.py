@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest_asyncio
 from pydantic import SecretStr
+from vaults import vault
 from workbench import Bench
 
 from activities.breakers import Breakers
@@ -22,7 +23,7 @@ from throttle.tally import Tally
 @pytest_asyncio.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """A connection pool to an empty, migrated database."""
-    database = Database(database_url, pool_size=3)
+    database = Database(database_url, vault=vault(), pool_size=3)
     yield database
     await database.close()
 

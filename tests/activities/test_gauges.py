@@ -2,6 +2,7 @@
 
 from prometheus_client import REGISTRY
 from seeding import CHANNELS, accept, batch_of, dead, submission
+from vaults import vault
 
 from activities.maintenance import Maintenance
 from ledger.database import Database
@@ -18,7 +19,7 @@ def _shown(name: str) -> float | None:
 async def test_depth_and_age_follow_the_dead_letters(
     database_url: str, temporal_address: str, temporal_namespace: str
 ) -> None:
-    db = Database(database_url, pool_size=2)
+    db = Database(database_url, vault=vault(), pool_size=2)
     maintenance = Maintenance(
         db, Runs(await connect(Settings(temporal_address=temporal_address, temporal_namespace=temporal_namespace)))
     )

@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from seeding import CHANNELS
+from vaults import vault
 
 from api.admission import Admission
 from api.app import create_app
@@ -35,7 +36,7 @@ NOTHING = Installed(CHANNELS, {}, {})
 
 async def parts_with(settings: Settings, here: Installed = NOTHING) -> Parts:
     """What handlers need; if nothing else is said with all of the channels and none of the vendors."""
-    ledgers = Ledgers(settings.required("database_url"))
+    ledgers = Ledgers(settings.required("database_url"), vault())
     OPENED.push_async_callback(ledgers.close)
     cards = [provider.card for provider in here.providers.values()]
     opening = open_gates(settings, cards, partial(switches, ledgers.operate), here.channels.values())

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest_asyncio
 from api_side import OPENED, client_of, door_of, parts_with
 from httpx2 import AsyncClient
+from vaults import vault
 
 from api.parts import Parts
 from ledger import keys, tenants
@@ -18,7 +19,7 @@ from settings import Settings
 @pytest_asyncio.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """A connection pool to an empty, migrated database."""
-    database = Database(database_url, pool_size=5)
+    database = Database(database_url, vault=vault(), pool_size=5)
     yield database
     await database.close()
 

@@ -7,6 +7,7 @@ import pytest
 from cli_side import CommandLine
 from stage import Stage
 from stage_fixtures import _sandbox, set_stage, stage, vendors
+from vaults import KEYS
 
 __all__ = ["_sandbox", "set_stage", "stage", "vendors"]
 
@@ -36,4 +37,5 @@ def whereabouts(
         "CLARION_TEMPORAL_ADDRESS": temporal_address,
         "CLARION_TEMPORAL_NAMESPACE": temporal_namespace,
         "CLARION_DEV": "1",
+        "CLARION_ENCRYPTION_KEYS": KEYS,
     }

@@ -11,6 +11,7 @@ from cli_side import CommandLine
 from seeding import accept, batch_of, submission
 from servers import Servers
 from stage import Stage
+from vaults import vault
 
 from ledger import keys
 from ledger.database import Database
@@ -113,6 +114,7 @@ async def test_the_doctor_finds_a_healthy_stack_healthy(alone: CommandLine, wher
     states = {finding["part"]: finding["state"] for finding in result.json}
     parts = {
         "settings",
+        "encryption",
         "PostgreSQL",
         "database",
         "roles",
@@ -226,7 +228,7 @@ async def test_the_doctor_says_what_a_wrong_setting_is(alone: CommandLine) -> No
 
 
 async def test_the_doctor_checks_the_ledger(operator: CommandLine, database_url: str, tmp_path: Path) -> None:
-    db = Database(database_url, pool_size=1)
+    db = Database(database_url, vault=vault(), pool_size=1)
     try:
         batch = batch_of(await accept(db, submission()))
         clean = await operator("doctor", "ledger")

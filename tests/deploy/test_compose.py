@@ -18,7 +18,12 @@ from sandbox.credentials import load_or_create
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sysconfig.get_path("scripts"))
-SECRETS = {"POSTGRES_PASSWORD": "one", "TEMPORAL_POSTGRES_PASSWORD": "two", "CLARION_SECRET_KEY": "three"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "one",
+    "TEMPORAL_POSTGRES_PASSWORD": "two",
+    "CLARION_SECRET_KEY": "three",
+    "CLARION_ENCRYPTION_KEYS": "four",
+}
 QUEUES = [
     MAINTENANCE,
     *(workflow_queue(priority) for priority in Priority),

@@ -59,4 +59,5 @@ def test_compose_asks_for_nothing_else() -> None:
 
 def test_only_the_secrets_to_fill_in_are_active() -> None:
     active = re.findall(r"^([A-Z_]+)=(.*)$", (sections.ROOT / ".env.example").read_text(), re.MULTILINE)
-    assert active == [(name, "") for name in ("CLARION_SECRET_KEY", "POSTGRES_PASSWORD", "TEMPORAL_POSTGRES_PASSWORD")]
+    secrets = ("CLARION_SECRET_KEY", "CLARION_ENCRYPTION_KEYS", "POSTGRES_PASSWORD", "TEMPORAL_POSTGRES_PASSWORD")
+    assert active == [(name, "") for name in secrets]

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
-_COMMIT = b"COMMIT"
+_COMMIT = b"COMMIT;"  # not BEGIN ISOLATION LEVEL READ COMMITTED
 
 
 class Cut(StrEnum):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from vaults import vault
 
 from ledger.database import Database
 
@@ -10,6 +11,6 @@ from ledger.database import Database
 @pytest_asyncio.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """A connection pool to an empty, migrated database."""
-    database = Database(database_url, pool_size=5)
+    database = Database(database_url, vault=vault(), pool_size=5)
     yield database
     await database.close()

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from ledger_side import accepted_batch, all_is_true, answered, books, leg, let_pass, statuses
 from protocol_rows import CHANNELS, RESENDING
+from vaults import vault
 
 from domain.ids import DeliveryId, SendKey
 from domain.outcomes import Answer, Outcome, accepted
@@ -30,7 +31,7 @@ ROWS, WRITERS, ROUNDS = 12, 10, 50
 @pytest_asyncio.fixture
 async def wide(database_url: str) -> AsyncIterator[Database]:
     """A connection for every writer."""
-    database = Database(database_url, pool_size=WRITERS)
+    database = Database(database_url, vault=vault(), pool_size=WRITERS)
     yield database
     await database.close()
 

@@ -16,7 +16,7 @@ from domain.suppressions import Reason
 from ledger import recipients, suppressions
 from ledger.audit import By
 from ledger.database import Database
-from ledger.deliveries import Answered, abandon, claim, record
+from ledger.deliveries import Answered, abandon, claim, letters, record
 from ledger.erasing import Erased, erase
 from ledger.intake import Intake
 from ledger.receipts import hear
@@ -100,8 +100,8 @@ async def test_what_waits_is_cancelled_and_others_keep_theirs(db: Database) -> N
     assert done and (done.cancelled, done.contents) == (1, 0) and len(done.wake) == 1
     rows = await db.run("SELECT status, address IS NOT NULL AS has FROM delivery ORDER BY seq")
     assert [tuple(r) for r in rows] == [("cancelled", False), ("queued", True), ("queued", True)]
-    (content,) = await db.run("SELECT content, metadata FROM notification")
-    assert content.content == {"text": "Hello all"} and content.metadata == {"n": 1}
+    (kept,) = await db.run("SELECT id, metadata FROM notification")
+    assert (await letters(db, [kept.id]))[kept.id].content.text == "Hello all" and kept.metadata == {"n": 1}
     await all_is_true(db)
 
 

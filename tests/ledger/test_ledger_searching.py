@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from seeding import accept, batch_of, failed, submission
+from vaults import vault
 
 from domain import search
 from domain.channels import EMAIL
@@ -31,7 +32,7 @@ MANY = 10_000
 @pytest_asyncio.fixture
 async def reader(database_url: str) -> AsyncIterator[Database]:
     """What shows tenant `acme` its own."""
-    pool = Database(database_url, role=LedgerRole.API_READ, pool_size=2)
+    pool = Database(database_url, role=LedgerRole.API_READ, vault=vault(), pool_size=2)
     yield pool.of("acme")
     await pool.close()
 
@@ -136,7 +137,7 @@ async def test_who_keeps_no_text_any_more_has_it_forgotten(db: Database, databas
     await accept(db, numbered(1), replace(numbered(2), tenant="other"), keeps_text=True)
     (all_of_other,) = await db.run("SELECT count(*) FROM search_entry WHERE tenant_id = 'other'")
     await tenants.update(db, "acme", {"keep_text": False}, By("test"))
-    worker = Database(database_url, role=LedgerRole.WORKER, pool_size=1)
+    worker = Database(database_url, role=LedgerRole.WORKER, vault=vault(), pool_size=1)
     assert await searching.prune(worker) > 5
     assert await searching.prune(worker) == 0
     await worker.close()
@@ -186,7 +187,9 @@ async def test_nothing_is_read_from_end_to_end(many: Database, reader: Database)
             numbers = await execute(connection, searching._MEASURE, measure(filters))
             way = module._way(filters, [row.n for row in numbers])
             statement = module._WALK.format(source=way.source, may_be=module._MAY_BE, has_all=module._HAS_ALL)
-            walked = await execute(connection, statement, module._values("acme", way, module._NEWEST, module._WINDOW))
+            forms = [filters.recipient, "sealed 1 x", "sealed 2 x"] if filters.recipient else []
+            values = module._values("acme", way, module._NEWEST, module._WINDOW, forms)
+            walked = await execute(connection, statement, values)
             details = {"ids": [row.id for row in walked if row.fits][:50]}
             await execute(connection, module._DETAILS, details)
             read = await read_of(connection) - before

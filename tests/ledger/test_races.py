@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest_asyncio
 from ledger_side import all_is_true, leg, submission
 from protocol_rows import CHANNELS, RESENDING
+from vaults import vault
 
 from domain.ids import DeliveryId
 from domain.settling import Rules
@@ -26,7 +27,7 @@ HANDICAP = 4  # round trips: those against whom claims race need two or three th
 @pytest_asyncio.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """Connections enough for everybody to be at it at once."""
-    database = Database(database_url, pool_size=CONNECTIONS)
+    database = Database(database_url, vault=vault(), pool_size=CONNECTIONS)
     yield database
     await database.close()
 

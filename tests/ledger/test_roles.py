@@ -87,6 +87,12 @@ async def test_what_somebody_changed_is_put_right(db: Database) -> None:
 
 # What is not a role's own, by the statement it would take.
 FORBIDDEN = [
+    (INTAKE, "UPDATE tenant_key SET wrapped = ''"),
+    (API_WRITE, "DELETE FROM tenant_key"),
+    (WORKER, "INSERT INTO tenant_key (tenant_id) VALUES ('x')"),
+    (OPERATE, "UPDATE tenant_key SET kek_id = 'x'"),
+    (RECEIPTS, "DELETE FROM tenant_key"),
+    (API_READ, "INSERT INTO tenant_key (tenant_id) VALUES ('x')"),
     (INTAKE, "UPDATE delivery SET status = 'delivered'"),
     (INTAKE, "SELECT address FROM delivery"),
     (INTAKE, "SELECT content FROM notification"),

@@ -1,11 +1,13 @@
 """A COMMIT whose outcome nobody heard: whoever asked is told what really happened, and nothing is half accepted."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 from commit_proxy import Cut, Proxy, proxied
 from ledger_side import submission
+from vaults import vault
 
 from domain.channels import EMAIL
 from domain.submissions import Accepted, Refused
@@ -17,7 +19,7 @@ from ledger.intake import Intake
 async def proxy(database_url: str) -> AsyncIterator[tuple[Proxy, Database]]:
     """A ledger behind a proxy."""
     async with proxied(database_url) as (found, url):
-        database = Database(url, pool_size=3)
+        database = Database(url, vault=vault(), pool_size=3)
         yield found, database
         await database.close()
 
@@ -71,7 +73,7 @@ async def test_the_half_that_is_committed_is_told_so_when_the_other_half_is_not(
 ) -> None:
     """A group is split for its poison; then the ledger goes away between the parts."""
     cutter, through = proxy
-    good, poison, lost = [submission(), submission()], submission(text="\x00"), submission()
+    good, poison, lost = [submission(), submission()], replace(submission(), metadata={"a": "\x00"}), submission()
     cutter.at_commit(2, Cut.REQUEST)
     flush = await way_in(through).accept([*good, poison, lost])
     assert flush.verdicts[:2] == tuple(Accepted(s.id) for s in good)

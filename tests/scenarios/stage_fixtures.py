@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from stage import SetStage, Stage, staged
+from vaults import KEYS
 from vendor_side import Sandbox, clarion_variables, running_sandbox
 
 from providers import callback
@@ -56,6 +57,7 @@ async def set_stage(
                 temporal_namespace=temporal_namespace,
                 port=0,
                 dev=True,
+                encryption_keys=SecretStr(KEYS),
                 **changes,
             )
             return await stack.enter_async_context(staged(settings, vendors, held=held))

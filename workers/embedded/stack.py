@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from settings import Settings
 from workers.embedded import programs
+from workers.embedded.encryption_key import encryption_keys
 from workers.embedded.foundation import Foundation
 from workers.embedded.layout import Addresses, any_ports, promised_ports
 from workers.embedded.output import to_terminal
@@ -112,6 +113,7 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         """What tells Clarion's processes about this stack and repeats the settings it was made with."""
         settings, addresses = self._settings, self.addresses
+        given = settings.encryption_keys
         return {
             "CLARION_DATABASE_URL": addresses.database_url,
             "CLARION_REDIS_URL": addresses.redis_url,
@@ -121,6 +123,7 @@ class Stack:
             "CLARION_HOST": settings.host,
             "CLARION_PORT": str(urlsplit(addresses.api).port),
             "CLARION_PUBLIC_URL": settings.public_url or addresses.api,
+            "CLARION_ENCRYPTION_KEYS": given.get_secret_value() if given else encryption_keys(self._data_dir),
             "CLARION_DEV": "1",
             "CLARION_LOG_LEVEL": settings.log_level,
             # Their lines go through our pipe, where `auto` would mean JSON; a person reads them here.
