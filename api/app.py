@@ -1,4 +1,4 @@
-"""FastAPI with all that is not on the hot path: reading, changing, address book, dead letters, providers, health."""
+"""FastAPI with all that is not on the hot paths: lists, changing, address book, dead letters, providers, health."""
 
 from functools import partial
 
@@ -16,7 +16,6 @@ from api import (
     recipients,
     secure,
     statistics,
-    status,
     steering,
     stopping,
     suppressions,
@@ -30,7 +29,6 @@ from api.schema import document
 
 _TITLE = "Clarion"
 _ROUTERS = (
-    status,
     listing,
     stopping,
     recipients,

@@ -1,16 +1,18 @@
-"""The dispatcher in front of FastAPI: the three paths that carry the load are answered without a framework."""
+"""The dispatcher in front of FastAPI: the paths that carry the load are answered without a framework."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from api import secure
 from api.asgi import App, ClientGone, Receive, Reply, Scope, Send, answer, body_of, headers_of, json_reply
-from api.auth import MAY_SEND, Auth
+from api.auth import MAY_READ, MAY_SEND, Auth
 from api.envelope import request_id as request_id_of
 from api.notify import Notify
 from api.parts import Parts
 from api.problems import Problem, response
+from api.reading import Reading
 from api.refusals import REFUSALS, problem_of
 from api.requests import MOST_BODY
 from api.room import Room
@@ -20,6 +22,7 @@ from providers.base import Call
 
 log = logs.get(__name__)
 
+_OF_STATUS = re.compile("/status/[^/]+")
 _ROOM = 64 * MOST_BODY  # as text; parsed and in a lane each byte becomes a few
 
 
@@ -28,6 +31,7 @@ class Request:
     """One request of a hot path, before its body is read."""
 
     path: str
+    query: str
     headers: dict[str, str]
     client: str
     url: str
@@ -43,6 +47,7 @@ class Door:
 
     def __init__(self, app: App, parts: Parts, notify: Notify, webhook: Webhook) -> None:
         self._app, self._notify, self._webhook = app, notify, webhook
+        self._reading = Reading(parts)
         self._auth: Auth = parts.auth
         self._public = parts.settings.reachable_at
         self._secure = secure.headers_of(parts.settings)
@@ -66,7 +71,8 @@ class Door:
         client = (scope.get("client") or ("", 0))[0]
         try:
             with self._room.shared(receive) as counted:
-                reply = await _safely(handler, Request(scope["path"], headers, client, url, counted), request_id)
+                request = Request(scope["path"], query, headers, client, url, counted)
+                reply = await _safely(handler, request, request_id)
         except ClientGone:
             return
         if handler == self._one:
@@ -74,10 +80,16 @@ class Door:
         await answer(send, replace(reply, headers={"X-Request-Id": request_id, **reply.headers}), self._secure)
 
     def _handler(self, scope: Scope) -> Callable[[Request], Awaitable[Reply]] | None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             return None
         path: str = scope["path"]
-        return self._report if path.startswith("/webhook/") else self._hot.get(path)
+        match scope["method"]:
+            case "POST":
+                return self._report if path.startswith("/webhook/") else self._hot.get(path)
+            case "GET":
+                return self._status if _OF_STATUS.fullmatch(path) else None
+            case _:
+                return None
 
     async def _one(self, request: Request) -> Reply:
         tenant = await self._sender(request)
@@ -93,6 +105,10 @@ class Door:
         call = Call(request.url, request.headers, await request.body())
         await self._webhook.take(request.path.removeprefix("/webhook/"), call)
         return json_reply(200, {"status": "ok"})
+
+    async def _status(self, request: Request) -> Reply:
+        tenant = await self._auth.tenant(request.headers, request.client, MAY_READ)
+        return await self._reading.status(tenant, request.path.removeprefix("/status/"), request.query)
 
     async def _sender(self, request: Request) -> str:
         content_type = request.headers.get("content-type", "application/json")

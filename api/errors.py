@@ -20,7 +20,7 @@ from domain.submissions import Refused
 from ledger.database import LedgerUnavailable
 
 # The dispatcher takes these with their method; with any other they come here, where no route knows them.
-_RAW = tuple(compile_path(route.path)[0] for route in RAW_ROUTES)
+_RAW = tuple((compile_path(route.path)[0], route.method) for route in RAW_ROUTES)
 
 
 def add_to(app: FastAPI) -> None:
@@ -52,8 +52,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _of_framework(request: Request, error: HTTPException) -> Response:
-    if error.status_code == 404 and any(pattern.match(request.url.path) for pattern in _RAW):
-        return as_response(Problem("method_not_allowed", headers={"Allow": "POST"}), request)
+    if error.status_code == 404 and (raw := {method for pattern, method in _RAW if pattern.match(request.url.path)}):
+        return as_response(Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(raw))}), request)
     if error.status_code == 405:
         return as_response(Problem("method_not_allowed", headers={"Allow": _methods_at(request)}), request)
     if error.status_code == 400:

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query
+from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from api.cursors import MOST_CURSOR
 from api.problems import Problem
 from domain.ids import DeliveryId
 
@@ -45,7 +44,6 @@ Moment = Annotated[
 Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
 
-Cursor = Annotated[str | None, Query(max_length=MOST_CURSOR, description="`page.next` of the page before")]
 NotificationId = Annotated[str, Path(examples=["01890a5d-ac96-774b-bcce-b302099a8057"])]
 LetterId = Annotated[str, Path(examples=["01890a5d-ac96-774b-bcce-b302099a8057.0"])]
 

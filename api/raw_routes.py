@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from api.access import SIGNED
-from api.auth import MAY_SEND
+from api.auth import MAY_READ, MAY_SEND
 from api.documented import problems
 from api.requests import MOST_ITEMS, ItemIn, NotifyIn
+from api.status import StatusOut, StatusQuery
 from ledger.keys import Role
 
 
@@ -65,7 +66,7 @@ class CallbackIn(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RawRoute:
-    """One route. `may`: the roles, or SIGNED. `body`: the schema of what it takes."""
+    """One route. `may`: the roles, or SIGNED. `body`: the schema of what it takes, if it takes one."""
 
     method: str
     path: str
@@ -73,12 +74,14 @@ class RawRoute:
     summary: str
     tag: str
     may: frozenset[Role] | Literal["signed"]
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
     answers: Mapping[int | str, Mapping[str, Any]]
     headers: tuple[tuple[str, str], ...] = field(default=())  # of the request: name and what it is for
+    query: type[BaseModel] | None = None
+    example: str | None = None  # of the parameter in the path
 
 
-MODELS: tuple[type[BaseModel], ...] = (NotifyIn, ItemIn, AcceptedOut, BatchOut, CallbackIn)
+MODELS: tuple[type[BaseModel], ...] = (NotifyIn, ItemIn, AcceptedOut, BatchOut, CallbackIn, StatusOut)
 
 
 def _of(model: type[BaseModel]) -> dict[str, str]:
@@ -116,6 +119,18 @@ RAW_ROUTES = (
         MAY_SEND,
         {"type": "array", "items": _of(ItemIn), "minItems": 1, "maxItems": MOST_ITEMS},
         {"207": _json("a result for each, in order", BatchOut), **problems(401, 403, 413, 415, 422, 429, 503)},
+    ),
+    RawRoute(
+        "GET",
+        "/status/{id}",
+        "getStatus",
+        "Overall and per-channel status of a notification, with its deliveries",
+        "notifications",
+        MAY_READ,
+        None,
+        {"200": _json("where it stands", StatusOut), **problems(401, 403, 404, 422, 503)},
+        query=StatusQuery,
+        example="01890a5d-ac96-774b-bcce-b302099a8057",
     ),
     RawRoute(
         "POST",

@@ -1,32 +1,29 @@
-"""`GET /status/{notification_id}`: where a notification stands, as the ledger has it at this moment."""
+"""The shape of `GET /status/{notification_id}`: where a notification stands, as callers see it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from api.access import HasParts, Reader
-from api.cursors import cursors
-from api.documented import problems
-from api.inputs import Cursor, NotificationId, notification_id
+from api.cursors import MOST_CURSOR
 from api.paging import PageOut, page_of
-from api.problems import Problem
-from domain.ids import DeliveryId
-from ledger.notifications import Delivery, Standing, status
-
-router = APIRouter(tags=["notifications"])
-
-_PAGE = 100
+from ledger.notifications import Delivery, Event, Standing
 
 
-class EventOut(BaseModel):
+class StatusQuery(BaseModel):
+    """What may be said beside the id."""
+
+    cursor: str | None = Field(default=None, max_length=MOST_CURSOR, description="`page.next` of the page before")
+    expand: Literal["events"] | None = Field(default=None, description="each delivery's history")
+
+
+class StepOut(BaseModel):
     """One line of a delivery's history. `from` equal to `to`: news that came too late to change anything."""
 
     at: datetime
     step: str
-    from_: str | None = Field(serialization_alias="from")
+    from_: str | None = Field(alias="from")
     to: str
     provider: str | None
     attempt: int
@@ -46,7 +43,7 @@ class DeliveryOut(BaseModel):
     possible_duplicate: bool
     reason: str | None
     updated_at: datetime
-    events: list[EventOut] | None = Field(default=None, description="with `expand=events`: the last 100, oldest first")
+    events: list[StepOut] | None = Field(default=None, description="with `expand=events`: the last 100, oldest first")
 
 
 class StatusOut(BaseModel):
@@ -101,79 +98,52 @@ class StatusOut(BaseModel):
     page: PageOut
 
 
-@router.get(
-    "/status/{id}",
-    operation_id="getStatus",
-    response_model_exclude_unset=True,
-    responses=problems(401, 403, 404, 422, 503),
-)
-async def get_status(
-    parts: HasParts,
-    tenant: Reader,
-    id: NotificationId,
-    cursor: Cursor = None,
-    expand: Annotated[Literal["events"] | None, Query(description="each delivery's history")] = None,
-) -> StatusOut:
-    """Overall and per-channel status of a notification, with its deliveries."""
-    named = notification_id(id)
-    known = cursors(parts, "deliveries", tenant, {"notification": named})
-    found = await status(
-        parts.reading(tenant),
-        tenant,
-        named,
-        limit=_PAGE,
-        after=known.place(cursor, DeliveryId.parse),
-        events=expand == "events",
-    )
-    if found is None:
-        raise Problem("not_found", "There is no such notification.")
-    return _shown(found, known.to(found.following) if found.following else None)
-
-
-def _shown(found: Standing, following: str | None) -> StatusOut:
+def shown(found: Standing, following: str | None) -> dict[str, Any]:
+    """A StatusOut as it is written: without the models, which would cost a read more than all else."""
     overview = found.overview
-    return StatusOut(
-        notification_id=overview.id,
-        status=overview.status,
-        channel_statuses=dict(overview.channel_statuses),
-        workflow_ids=list(found.workflow_ids),
-        priority=overview.priority,
-        metadata=dict(overview.metadata) if overview.metadata is not None else None,
-        tags=list(overview.tags),
-        created_at=overview.created_at,
-        updated_at=found.updated_at,
-        send_at=overview.send_at,
-        expires_at=overview.expires_at,
-        counts=dict(overview.counts),
-        deliveries=[_delivery(delivery) for delivery in found.deliveries],
-        page=page_of(following),
-    )
+    return {
+        "notification_id": str(overview.id),
+        "status": overview.status,
+        "channel_statuses": overview.channel_statuses,
+        "workflow_ids": found.workflow_ids,
+        "priority": overview.priority,
+        "metadata": overview.metadata,
+        "tags": overview.tags,
+        "created_at": overview.created_at,
+        "updated_at": found.updated_at,
+        "send_at": overview.send_at,
+        "expires_at": overview.expires_at,
+        "counts": overview.counts,
+        "deliveries": [_delivery(delivery) for delivery in found.deliveries],
+        "page": page_of(following).model_dump(),
+    }
 
 
-def _delivery(delivery: Delivery) -> DeliveryOut:
-    shown = DeliveryOut(
-        id=str(delivery.id),
-        recipient_id=delivery.recipient,
-        channel=delivery.channel,
-        status=delivery.status,
-        provider=delivery.provider,
-        attempts=delivery.attempts,
-        possible_duplicate=delivery.possible_duplicate,
-        reason=delivery.reason,
-        updated_at=delivery.updated_at,
-    )
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "id": str(delivery.id),
+        "recipient_id": delivery.recipient,
+        "channel": delivery.channel,
+        "status": delivery.status,
+        "provider": delivery.provider,
+        "attempts": delivery.attempts,
+        "possible_duplicate": delivery.possible_duplicate,
+        "reason": delivery.reason,
+        "updated_at": delivery.updated_at,
+    }
     if delivery.events is not None:
-        shown.events = [
-            EventOut(
-                at=event.at,
-                step=event.step,
-                from_=event.old,
-                to=event.new,
-                provider=event.provider,
-                attempt=event.attempt,
-                message_id=event.message_id,
-                reason=event.reason,
-            )
-            for event in delivery.events
-        ]
-    return shown
+        written["events"] = [_event(event) for event in delivery.events]
+    return written
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "step": event.step,
+        "from": event.old,
+        "to": event.new,
+        "provider": event.provider,
+        "attempt": event.attempt,
+        "message_id": event.message_id,
+        "reason": event.reason,
+    }

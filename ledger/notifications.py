@@ -1,4 +1,4 @@
-"""Where a notification stands: read from its own rows, found by key, in two statements."""
+"""Where notifications stand: read from their own rows, found by key, many of one tenant in one statement."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from ledger.sealing import RECIPIENT_ID
 from ledger.vault import Keys
 
 _EVENTS = 100  # of one delivery, the newest: endless throttling writes many
+_START = DeliveryId(UUID(int=0), -1)  # before every delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +75,44 @@ class Standing:
     following: DeliveryId | None
 
 
-_HEAD = """
-SELECT id, priority, metadata, tags, batch_ids, first_seq, size, send_at, expires_at, created_at,
-       coalesce(send_at > now(), false) AS scheduled
-  FROM notification WHERE id = :id AND tenant_id = :tenant
-"""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants to see: the deliveries after one of them, or the first; `events`: with their histories."""
 
+    id: UUID
+    after: DeliveryId | None = None
+    events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read for one who asked, not yet put together: what is wrong in it is this one's fault alone."""
+
+    tenant: str
+    rows: Sequence[Any]
+    limit: int
+    keys: Keys
+    history: Mapping[DeliveryId, list[Event]] | None  # None if not asked for
+
+    def standing(self) -> Standing:
+        """How the notification stands."""
+        head = self.rows[0]
+        page = [row for row in self.rows if row.batch_id is not None]
+        more, page = len(page) > self.limit, page[: self.limit]
+        return Standing(
+            overview=overview(head, head.totals),
+            updated_at=head.changed,
+            workflow_ids=tuple(run_id(str(batch)) for batch in head.batch_ids),
+            deliveries=tuple(_delivery(row, self.history, self.tenant, self.keys) for row in page),
+            following=DeliveryId(page[-1].batch_id, page[-1].seq) if more else None,
+        )
+
+
+# The deliveries of `h`, a row of `notification`: totals of all, and those after the place in `a`.
 _DELIVERIES = """
 WITH mine AS MATERIALIZED (
     SELECT batch_id, seq, recipient_id, channel, status, provider, attempt, possible_duplicates, reason, updated_at
-      FROM delivery WHERE batch_id = ANY(CAST(:batches AS uuid[])) AND seq >= :first AND seq < :first + :size
+      FROM delivery WHERE batch_id = ANY(h.batch_ids) AND seq >= h.first_seq AND seq < h.first_seq + h.size
 ), totals AS (
     SELECT jsonb_agg(jsonb_build_array(channel, status, n)) AS totals, max(changed) AS changed
       FROM (SELECT channel, status, count(*) AS n, max(updated_at) AS changed
@@ -91,10 +120,25 @@ WITH mine AS MATERIALIZED (
 )
 SELECT t.totals, t.changed, page.*
   FROM totals t LEFT JOIN LATERAL (
-       SELECT * FROM mine WHERE (batch_id, seq) > (CAST(:after_batch AS uuid), CAST(:after_seq AS int))
+       SELECT *, row_number() OVER (ORDER BY batch_id, seq) AS nth FROM mine
+        WHERE (batch_id, seq) > (a.after_batch, a.after_seq)
         ORDER BY batch_id, seq LIMIT :limit) AS page ON true
- ORDER BY page.batch_id, page.seq
 """
+
+# LIMIT 1: each is looked up by its key, whatever the planner thinks of their number. Metadata, which may be long, comes
+# with the first delivery only.
+_STATUS = f"""
+SELECT a.n, h.id, h.priority, h.tags, h.batch_ids, h.send_at, h.expires_at, h.created_at, h.scheduled,
+       CASE WHEN coalesce(d.nth, 1) = 1 THEN h.metadata END AS metadata, d.*
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:after_batches AS uuid[]), CAST(:after_seqs AS int[]))
+       WITH ORDINALITY AS a(id, after_batch, after_seq, n)
+ CROSS JOIN LATERAL (
+       SELECT id, priority, metadata, tags, batch_ids, first_seq, size, send_at, expires_at, created_at,
+              coalesce(send_at > now(), false) AS scheduled
+         FROM notification WHERE id = a.id AND tenant_id = :tenant LIMIT 1) AS h
+ CROSS JOIN LATERAL ({_DELIVERIES}) AS d
+ ORDER BY a.n, d.batch_id, d.seq
+"""  # noqa: S608 - constants
 
 _HISTORY = """
 SELECT p.batch_id, p.seq, e.*
@@ -109,31 +153,34 @@ async def status(
     db: Database, tenant: str, notification: UUID, *, limit: int, after: DeliveryId | None, events: bool
 ) -> Standing | None:
     """How a notification stands, with at most `limit` deliveries after `after`; None for another tenant's or none."""
-    found = await db.run(_HEAD, id=notification, tenant=tenant)
-    if not found:
-        return None
-    head = found[0]
-    after = after or DeliveryId(UUID(int=0), -1)
+    (found,) = await statuses(db, tenant, [Asked(notification, after, events)], limit=limit)
+    return found.standing() if found else None
+
+
+async def statuses(db: Database, tenant: str, asked: Sequence[Asked], *, limit: int) -> Sequence[Found | None]:
+    """For each in order what was found, with at most `limit` deliveries; None for another tenant's or none.
+
+    Raises LedgerUnavailable.
+    """
+    distinct = list(dict.fromkeys(asked))
+    after = [one.after or _START for one in distinct]
     rows = await db.run(
-        _DELIVERIES,
-        batches=head.batch_ids,
-        first=head.first_seq,
-        size=head.size,
-        after_batch=after.batch,
-        after_seq=after.seq,
+        _STATUS,
+        tenant=tenant,
+        ids=[one.id for one in distinct],
+        after_batches=[place.batch for place in after],
+        after_seqs=[place.seq for place in after],
         limit=limit + 1,
     )
-    page = [row for row in rows if row.batch_id is not None]
-    more, page = len(page) > limit, page[:limit]
-    history = await _history(db, page) if events else None
-    keys = await db.vault.opening(db.run, [(tenant, row.recipient_id) for row in page])
-    return Standing(
-        overview=overview(head, rows[0].totals),
-        updated_at=rows[0].changed,
-        workflow_ids=tuple(run_id(str(batch)) for batch in head.batch_ids),
-        deliveries=tuple(_delivery(row, history, tenant, keys) for row in page),
-        following=DeliveryId(page[-1].batch_id, page[-1].seq) if more else None,
-    )
+    of: list[list[Any]] = [[] for _ in distinct]
+    for row in rows:
+        of[row.n - 1].append(row)
+    pairs = [(one, found) for one, found in zip(distinct, of, strict=True) if found]
+    pages = [row for one, found in pairs if one.events for row in found[:limit] if row.batch_id]
+    history = await _history(db, pages)
+    keys = await db.vault.opening(db.run, [(tenant, row.recipient_id) for row in rows])
+    read = {one: Found(tenant, found, limit, keys, history if one.events else None) for one, found in pairs}
+    return [read.get(one) for one in asked]
 
 
 def overview(head: Any, totals: Iterable[tuple[str, str, int]]) -> Overview:
@@ -161,6 +208,8 @@ def overview(head: Any, totals: Iterable[tuple[str, str, int]]) -> Overview:
 
 async def _history(db: Database, page: Sequence[Any]) -> Mapping[DeliveryId, list[Event]]:
     found: dict[DeliveryId, list[Event]] = {}
+    if not page:
+        return found
     batches, seqs = [row.batch_id for row in page], [row.seq for row in page]
     for row in await db.run(_HISTORY, batches=batches, seqs=seqs, most=_EVENTS):
         event = Event(

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest_asyncio
-from api_side import OPENED, client_of, parts_with
+from api_side import OPENED, client_of, door_of, parts_with
 from httpx2 import AsyncClient
 from vaults import vault
 
@@ -60,5 +60,5 @@ async def key_of(db: Database) -> Callable[..., object]:
 @pytest_asyncio.fixture
 async def admin(parts: Parts, key_of: Callable[..., object]) -> AsyncIterator[AsyncClient]:
     """A caller who may do all that concerns tenant `acme`."""
-    async with client_of(parts, key=await key_of(Role.ADMIN)) as client:
+    async with client_of(parts, key=await key_of(Role.ADMIN), app=await door_of(parts)) as client:
         yield client

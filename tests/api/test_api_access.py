@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from api_side import client_of, parts_with
+from api_side import client_of, door_of, parts_with
 from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
@@ -21,6 +21,8 @@ from ledger.database import Database
 from ledger.keys import Role
 from ledger.tenants import ensure_dev
 from settings import Settings
+
+STATUS = "GET /status/01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def test_every_route_decides_who_may(parts: Parts) -> None:
@@ -58,18 +60,23 @@ async def test_without_a_key_nobody_is_let_in(parts: Parts) -> None:
         (
             Role.READ,
             "acme",
-            ["GET /notifications", "GET /dead-letters"],
+            ["GET /notifications", "GET /dead-letters", STATUS],
             ["DELETE /recipients/x", "POST /dead-letters/retry"],
         ),
-        (Role.SEND, "acme", ["DELETE /recipients/x"], ["GET /notifications", "GET /dead-letters"]),
-        (Role.ADMIN, "acme", ["GET /notifications", "DELETE /recipients/x", "GET /dead-letters"], []),
-        (Role.OPERATOR, None, ["GET /dead-letters"], ["GET /notifications", "DELETE /recipients/x", "GET /metrics"]),
+        (Role.SEND, "acme", ["DELETE /recipients/x"], ["GET /notifications", "GET /dead-letters", STATUS]),
+        (Role.ADMIN, "acme", ["GET /notifications", "DELETE /recipients/x", "GET /dead-letters", STATUS], []),
+        (
+            Role.OPERATOR,
+            None,
+            ["GET /dead-letters"],
+            ["GET /notifications", "DELETE /recipients/x", "GET /metrics", STATUS],
+        ),
     ],
 )
 async def test_a_role_opens_its_own_doors(
     parts: Parts, key_of: Callable[..., object], role: Role, tenant: str | None, may: list[str], may_not: list[str]
 ) -> None:
-    async with client_of(parts, key=await key_of(role, tenant)) as client:
+    async with client_of(parts, key=await key_of(role, tenant), app=await door_of(parts)) as client:
         for call in may:
             assert (await _call(client, call)).status_code in (200, 404), call
         for call in may_not:

@@ -216,7 +216,7 @@ async def test_the_same_ids_work_for_their_owner(
     db: Database, parts: Parts, neighbours: Neighbours, key_of: Any
 ) -> None:
     """Else the test above would prove nothing."""
-    async with client_of(parts, key=await key_of(Role.ADMIN, "other")) as owner:
+    async with client_of(parts, key=await key_of(Role.ADMIN, "other"), app=await door_of(parts)) as owner:
         for route, (kind, body) in BY_ID.items():
             id = neighbours.ids[kind][-1 if route.endswith("discard") else 0]
             answer = await call(owner, route, body, id)

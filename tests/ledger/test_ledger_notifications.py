@@ -8,7 +8,7 @@ from seeding import accept, batch_of, claim_due, failed, sent, submission
 from domain.channels import EMAIL, SMS
 from domain.ids import DeliveryId
 from ledger.database import Database
-from ledger.notifications import Standing, status
+from ledger.notifications import Asked, Standing, status, statuses
 
 
 async def look(db: Database, one: object, **options: object) -> Standing:
@@ -101,3 +101,39 @@ async def test_a_page_past_the_end_is_empty_but_counts(db: Database) -> None:
     batch = batch_of(await accept(db, one))
     page = await look(db, one, after=DeliveryId(batch, 0))
     assert page.deliveries == () and page.following is None and page.overview.counts == {"QUEUED": 1}
+
+
+async def test_many_are_told_at_once_each_what_it_asked_for(db: Database) -> None:
+    one, two = submission(recipients=("ann", "bob", "cid")), submission(channels=("sms",), metadata={"order": 8})
+    theirs = submission(tenant="other")
+    flush = await accept(db, one, theirs, two)
+    first = DeliveryId(batch_of(flush), 0)
+    asked = [
+        Asked(two.id),
+        Asked(uuid4()),
+        Asked(one.id, after=first),
+        Asked(theirs.id, events=True),
+        Asked(one.id, events=True),
+        Asked(two.id),
+    ]
+    found = [each and each.standing() for each in await statuses(db, "acme", asked, limit=2)]
+    alone = [await status(db, "acme", each.id, limit=2, after=each.after, events=each.events) for each in asked]
+    assert found == alone
+    assert [each and [d.recipient for d in each.deliveries] for each in found] == [
+        ["ann"],
+        None,
+        ["bob", "cid"],
+        None,
+        ["ann", "bob"],
+        ["ann"],
+    ]
+    assert [each and each.overview.metadata for each in found] == [
+        {"order": 8},
+        None,
+        {"order": 7},
+        None,
+        {"order": 7},
+        {"order": 8},
+    ]
+    assert found[4].following and not found[2].following
+    assert all(d.events for d in found[4].deliveries) and not any(d.events for d in found[2].deliveries)
