@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from temporalio import activity
 
@@ -18,6 +19,7 @@ _EVERY = 1.5  # seconds between two sweeps
 _SHIFT = 58.0  # seconds one activity sweeps before the next schedule's takes over
 _RECEIPT_DAYS = 30  # vendors repeat a report for some days at most
 _STARTS_AT_ONCE = 16
+_PRUNES_FOR = 120.0  # seconds of one tidying
 
 
 class Maintenance:
@@ -55,6 +57,16 @@ class Maintenance:
         metrics.SWEPT_AT.set_to_current_time()
         return len(late)
 
+    async def _prune(self) -> Counter[str]:
+        """Portion after portion: what came in at a high rate has to go at one."""
+        end, pruned = time.monotonic() + _PRUNES_FOR, Counter[str]()
+        while True:
+            portion = await sweeping.prune(self._db, _RECEIPT_DAYS)
+            activity.heartbeat()
+            pruned.update(portion)
+            if max(portion.values()) < sweeping.PRUNE_AT_ONCE or time.monotonic() > end:
+                return pruned
+
     async def _read_gauges(self) -> None:
         gauges = await statistics.gauges(self._db)
         metrics.DEAD_LETTERS.set(gauges.dead_letters)
@@ -67,7 +79,7 @@ class Maintenance:
         heard = await receipts.match_parked(self._db)
         await self._runs.wake(heard.wake)
         activity.heartbeat()
-        pruned = await sweeping.prune(self._db, _RECEIPT_DAYS)
+        pruned = await self._prune()
         pruned["search_entries"] = await searching.prune(self._db)
         activity.heartbeat()
         folded = await statistics.fold(self._db)

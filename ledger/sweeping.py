@@ -11,7 +11,7 @@ from domain.runs import SHARED, Part, Run
 from ledger.database import Database
 
 AGAIN = 30.0  # seconds until a run the sweep has called is called again
-_PRUNE_AT_ONCE = 5000
+PRUNE_AT_ONCE = 5000  # rows of a table
 
 # Covers an unstarted batch, a lost start or signal, an operator's retry, a run that Temporal lost or somebody ended.
 _OVERDUE = """
@@ -86,10 +86,10 @@ async def runs_of(db: Database, batches: Sequence[UUID]) -> list[Run]:
 
 
 async def prune(db: Database, receipt_days: int) -> dict[str, int]:
-    """Delete idempotency keys past their life, receipts and references past their use, some thousands at a time."""
-    keys = await db.run(_PRUNE_KEYS, most=_PRUNE_AT_ONCE)
-    receipts = await db.run(_PRUNE_RECEIPTS, most=_PRUNE_AT_ONCE, days=receipt_days)
-    refs = await db.run(_PRUNE_REFS, most=_PRUNE_AT_ONCE, days=receipt_days)
+    """Delete idempotency keys past their life, receipts and references past their use: one portion each."""
+    keys = await db.run(_PRUNE_KEYS, most=PRUNE_AT_ONCE)
+    receipts = await db.run(_PRUNE_RECEIPTS, most=PRUNE_AT_ONCE, days=receipt_days)
+    refs = await db.run(_PRUNE_REFS, most=PRUNE_AT_ONCE, days=receipt_days)
     return {"idempotency_keys": len(keys), "receipts": len(receipts), "send_refs": len(refs)}
 
 
