@@ -1,4 +1,4 @@
-"""Reads of `GET /status/{id}`: what one tenant asks while a read of its is under way shares the next statement."""
+"""Reads of `GET /status/{id}`: what a tenant asks while statements of its are under way shares the next one."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,8 +20,10 @@ from ledger.grouping import Flushed, Group
 from ledger.notifications import Asked, Found, statuses
 
 _PAGE = 100  # deliveries
-_TOGETHER = 64  # reads of one statement: each may be of thousands of deliveries
-_BOUND = 2048  # reads of one tenant that may wait
+_TOGETHER = 128  # reads of one statement, by weight: each may bring a page of deliveries
+_WITH_EVENTS = 16  # weight of a read that brings their histories, up to 100 lines each
+_STATEMENTS = 2  # of one tenant at a time: under load a second one halves the wait, and costs no more
+_BOUND = 4096  # weight of one tenant's reads that may wait
 _KEPT = 1024  # groups, one for each tenant that reads
 
 _NOTHING_SAID = StatusQuery()
@@ -43,7 +45,8 @@ class Reading:
         named = notification_id(id)
         known = cursors(self._parts, "deliveries", tenant, {"notification": named})
         after = known.place(said.cursor, DeliveryId.parse)
-        found = await self._group(tenant).put(Asked(named, after, events=said.expand == "events"))
+        asked = Asked(named, after, events=said.expand == "events")
+        found = await self._group(tenant).put(asked, _WITH_EVENTS if asked.events else 1)
         if found is None:
             raise Problem("not_found", "There is no such notification.")
         standing = found.standing()
@@ -54,9 +57,11 @@ class Reading:
         group = self._groups.get(tenant)
         if group is None:
             if len(self._groups) >= _KEPT:
-                # One whose read is under way may go too: its tenant then has two at once.
+                # One whose last read is under way may go too: its tenant then has a statement more for a moment.
                 self._groups = {name: kept for name, kept in self._groups.items() if kept.depth}
-            group = self._groups[tenant] = Group(partial(self._read, tenant), cap=_TOGETHER, bound=_BOUND)
+            group = self._groups[tenant] = Group(
+                partial(self._read, tenant), cap=_TOGETHER, bound=_BOUND, flushes=_STATEMENTS
+            )
         return group
 
     async def _read(self, tenant: str, asked: Sequence[Asked]) -> Flushed[Found | None]:

@@ -19,7 +19,10 @@ from settings import Settings
 from workers.embedded.ports import free_ports
 
 # Who waits for a lock on notifications: readers, while a test holds it.
-_WAITING = "FROM pg_locks WHERE NOT granted AND relation = CAST('notification' AS regclass)"
+_WAITING = """
+  FROM pg_locks WHERE NOT granted AND relation = CAST('notification' AS regclass)
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,36 @@ async def test_what_is_wrong_with_one_hurts_nobody_beside_it(db: Database, reade
     assert told == [n + 1 for n in range(20) for _ in range(2)]
 
 
-async def test_however_many_read_a_tenant_takes_one_connection(db: Database, readers: tuple[Reader, Reader]) -> None:
+async def test_however_many_read_a_tenant_takes_two_connections(db: Database, readers: tuple[Reader, Reader]) -> None:
+    acme, other = readers
     mine, theirs = submission(), submission(tenant="other")
     await accept(db, mine, theirs)
     async with db.begin() as holder:
         await execute(holder, "LOCK TABLE notification IN ACCESS EXCLUSIVE MODE", {})
-        asked = [asyncio.create_task(reader.all([mine.id, theirs.id] * 50)) for reader in readers]
-        while await waiting(db) < 2:
-            await asyncio.sleep(0.02)
+        asked = [asyncio.create_task(acme.all([mine.id, theirs.id] * 20))]
+        for n in (1, 2):
+            while await waiting(db) < n:
+                await asyncio.sleep(0.02)
+            asked.append(asyncio.create_task(acme.all([mine.id, theirs.id] * 20)))
         await asyncio.sleep(0.3)  # a third would come now
         assert await waiting(db) == 2
-    to_acme, to_other = await asyncio.gather(*asked)
-    assert [status for status, _ in to_acme] == [200, 404] * 50
-    assert [status for status, _ in to_other] == [404, 200] * 50
+        beside = asyncio.create_task(other.all([mine.id, theirs.id] * 50))
+        while await waiting(db) < 3:  # there is room for another tenant
+            await asyncio.sleep(0.02)
+    for answers in await asyncio.gather(*asked):
+        assert [status for status, _ in answers] == [200, 404] * 20
+    assert [status for status, _ in await beside] == [404, 200] * 50
+
+
+async def test_what_does_not_open_is_told_of_that_one_alone(db: Database, readers: tuple[Reader, Reader]) -> None:
+    acme, _ = readers
+    spoiled, *good = (submission() for _ in range(10))
+    await accept(db, spoiled, *good)
+    await db.run(
+        "UPDATE delivery SET recipient_id = 'sealed 7 AAAA' WHERE notification_id = :spoiled", spoiled=spoiled.id
+    )
+    answers = await acme.all([spoiled.id, *(one.id for one in good)] * 5)
+    assert [status for status, _ in answers] == [503, *(200 for _ in good)] * 5
 
 
 async def test_when_the_ledger_breaks_off_all_who_wait_are_told_and_later_ones_served(
