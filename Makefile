@@ -33,7 +33,7 @@ dev: install ## run everything here until Ctrl-C: API on 8000, Temporal Web UI o
 	@$(BIN)/clarion dev
 
 test: install-dev ## run every test, from nothing running (TESTS=tests/api for some, JOBS=1 for one at a time)
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTS)
+	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
 check: install-dev ## check format, lint, types, import rules, the Dockerfile and dependencies (AUDIT=strict)
 	$(BIN)/ruff format --check .

@@ -13,10 +13,29 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from servers import Servers, locked, shared
 from vaults import KEYS
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 TEMPLATE = "clarion_template"
 
 os.environ["CLARION_ENCRYPTION_KEYS"] = KEYS  # no process starts without one
+
+# Whole stacks, which several tests share: such a folder's tests go to one process. What a module of these shares costs
+# seconds too. All others go one by one, to whoever is free. (xdist's own marks do nothing under pytest 9.2.)
+_TOGETHER = {"bench": "stacks", "embedded": "stacks"}
+_BY_MODULE = {"deploy", "fuzz", "security"}
+
+
+class _Scheduler(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.split("/")[-2]
+        return _TOGETHER.get(folder) or (path if folder in _BY_MODULE else nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Xdist asks for it."""
+    return _Scheduler(config, log)
 
 
 @pytest_asyncio.fixture(scope="session", autouse=True)

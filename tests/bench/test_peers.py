@@ -34,7 +34,6 @@ async def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield peer
 
 
-@pytest.mark.xdist_group("peers")
 async def test_all_that_is_accepted_is_sent_once_and_receipted(peer: peers.Peer, tmp_path: Path) -> None:
     before, accepted, chance = await peer.progress(), tmp_path / "accepted", Random(1)
     result = await run(
@@ -51,7 +50,6 @@ async def test_all_that_is_accepted_is_sent_once_and_receipted(peer: peers.Peer,
     assert await peer.check(accepted) == (0, 0)
 
 
-@pytest.mark.xdist_group("peers")
 async def test_an_idempotency_key_is_accepted_once(peer: peers.Peer) -> None:
     before = await peer.progress()
     headers = {"Authorization": f"Bearer {peer.key}", "Idempotency-Key": "order-1"}
@@ -65,7 +63,6 @@ async def test_an_idempotency_key_is_accepted_once(peer: peers.Peer) -> None:
     assert (await peer.progress()).accepted == before.accepted + 1
 
 
-@pytest.mark.xdist_group("peers")
 @pytest.mark.parametrize("path", ["/notify", "/webhook/sendgrid"])
 async def test_strangers_are_sent_away(peer: peers.Peer, path: str) -> None:
     async with (
@@ -75,7 +72,6 @@ async def test_strangers_are_sent_away(peer: peers.Peer, path: str) -> None:
         assert answer.status == 401
 
 
-@pytest.mark.xdist_group("peers")
 async def test_every_process_is_known(peer: peers.Peer) -> None:
     assert {"postgres", "sandbox", "worker-1", "api"} <= peer.pids().keys()
     assert len(peer.pids()["postgres"]) > 1, "its backends count as its own"

@@ -11,7 +11,7 @@ from bench.cases.cost import Bill, billed
 from bench.cases.naive import SETTINGS
 from bench.ground import ground
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]  # two stacks, on a busy machine
+pytestmark = pytest.mark.timeout(240)  # two stacks, on a busy machine
 
 COUNT, NAIVE_COUNT = 3_000, 60  # notifications
 CLIENTS = 256  # as in `burst`: how many share a run follows from how many are asked for at once

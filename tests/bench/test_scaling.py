@@ -30,7 +30,7 @@ SETTINGS = {
     "CLARION_CHANNELS": '{"email": {"route": ["sendgrid", "ses"], "doubt": 5, "window": 30}}',
 }
 
-of_processes = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
+of_processes = pytest.mark.timeout(240)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("api", "tenancy", "limits", "recipients", "security")
 
 pytestmark = [
-    pytest.mark.xdist_group("examples"),
     pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="needs curl and bash"),
 ]
 

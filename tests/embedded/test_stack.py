@@ -17,8 +17,6 @@ from workers.embedded.output import to_file
 from workers.embedded.part import Part
 from workers.embedded.stack import Stack, running
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
