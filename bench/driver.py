@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,20 @@ async def offered(load: Load) -> Result:
 
 async def told(module: str, said: dict[str, Any]) -> dict[str, Any]:
     """What a module of ours, run as a process, answers to this. JSON both ways. Raises Untried when it breaks."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        answer, _ = await process.communicate(orjson.dumps(said))
-    except asyncio.CancelledError:
-        process.kill()
-        raise
-    if process.returncode:
-        raise Untried(f"{module} ended with exit code {process.returncode}")
-    return orjson.loads(answer)
+    # A file, for through a pipe the end of a long answer got lost when the process ended first.
+    with tempfile.TemporaryFile() as answer:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module), stdin=asyncio.subprocess.PIPE, stdout=answer
+        )
+        try:
+            await process.communicate(orjson.dumps(said))
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        if process.returncode:
+            raise Untried(f"{module} ended with exit code {process.returncode}")
+        answer.seek(0)
+        return orjson.loads(answer.read())
 
 
 async def _drive(load: Load) -> Result:
