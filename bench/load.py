@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from bench.numbers import percentile
+
 PRIORITIES = (("high", 0.10), ("normal", 0.60), ("low", 0.30))
 
 
@@ -94,8 +96,7 @@ class Result:
 
     def percentile(self, share: float) -> float:
         """Latency in seconds that this share of answers was faster than."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+        return percentile(self.latencies, share)
 
 
 def body_of(

@@ -4,11 +4,11 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatch
 
 from bench import report
 from bench.cases import CASES, Case
 from bench.finding import Finding, Untried
+from bench.keeping import chosen
 from bench.places import new_log
 from cli import output
 from workers.embedded.errors import StackError
@@ -29,7 +29,7 @@ def play(patterns: Sequence[str]) -> int:
     Raises Unknown before anything is played.
     """
     kept = report.Kept()
-    cases = _chosen(patterns, kept)
+    cases = chosen(patterns, CASES, kept.findings)
     if patterns and not cases:
         raise Unknown(f"no such case; there are {', '.join(NAMES)}")
     try:
@@ -44,13 +44,6 @@ def play(patterns: Sequence[str]) -> int:
     if any(finding.broken for finding in kept.findings):
         return BROKEN
     return MISSED if any(finding.missed for finding in kept.findings) else 0
-
-
-def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
-    if patterns:
-        return [case for case in CASES if any(fnmatch(case.name, pattern) for pattern in patterns)]
-    done = {finding.case for finding in kept.findings}
-    return [case for case in CASES if case.name not in done]
 
 
 async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:

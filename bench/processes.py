@@ -5,25 +5,25 @@ from contextlib import suppress
 
 import psutil
 
-from workers.embedded.stack import Stack
+from workers.embedded.part import Part
 
 Pids = Mapping[str, int]
 """The first process of each part, by the part's name."""
 
 
-def pids_of(stack: Stack) -> Pids:
+def pids_of(services: Mapping[str, Part]) -> Pids:
     """Of those that live."""
-    return {name: part.pid for name, part in stack.services.items() if part.pid}
+    return {name: part.pid for name, part in services.items() if part.pid}
 
 
 def cpu(pids: Pids) -> dict[str, float]:
     """CPU seconds of each part since it started."""
-    return {name: sum(map(_cpu, tree)) for name, tree in _trees(pids).items()}
+    return {name: sum(map(_cpu, tree)) for name, tree in trees(pids).items()}
 
 
 def memory(pids: Pids) -> dict[str, float]:
     """Megabytes of each part: PSS, where what processes share is counted once."""
-    return {name: sum(map(_pss, tree)) / 1e6 for name, tree in _trees(pids).items()}
+    return {name: sum(map(_pss, tree)) / 1e6 for name, tree in trees(pids).items()}
 
 
 def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
@@ -31,8 +31,8 @@ def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str
     return {name: after[name] - before.get(name, 0.0) for name in after}
 
 
-def _trees(pids: Pids) -> dict[str, list[psutil.Process]]:
-    """A part's own children, without those that are a part themselves: a supervisor's."""
+def trees(pids: Pids) -> dict[str, list[psutil.Process]]:
+    """Each part's processes, its own first. A supervisor's children are parts themselves, and not its own."""
     found: dict[str, list[psutil.Process]] = {}
     parts = set(pids.values())
     for name, pid in pids.items():

@@ -3,14 +3,12 @@
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-import orjson
-
 from bench.cases import CASES
 from bench.finding import Figure, Finding
+from bench.keeping import Lines, reasons, table
 from bench.places import OUT, version
 from bench.plots import drawn
 from cli import output
@@ -18,31 +16,17 @@ from cli import output
 COLUMNS = ("case", "figure", "measured", "bound", "result")
 
 
-class Kept:
-    """`bench/out/bench.jsonl`: one line for each case that was played with this version, in the cases' order."""
+class Kept(Lines[Finding]):
+    """`bench/out/bench.jsonl`, and the report that is written from it."""
 
     def __init__(self) -> None:
-        self._file, self._version = OUT / "bench.jsonl", version()
-        lines = self._file.read_bytes().splitlines() if self._file.exists() else []
-        read = [orjson.loads(line) for line in lines]
-        self._found = {line["case"]: _finding(line) for line in read if line.pop("version") == self._version}
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What is kept."""
-        return [self._found[case.name] for case in CASES if case.name in self._found]
+        super().__init__(OUT / "bench.jsonl", version(), CASES, _finding)
 
     def add(self, finding: Finding) -> None:
-        """Keep it in place of an older one, print its line, and write everything anew."""
-        self._found[finding.case] = finding
-        OUT.mkdir(parents=True, exist_ok=True)
-        self._file.write_bytes(b"".join(self.line(found) + b"\n" for found in self.findings))
+        """Keep it in place of an older one, and write everything anew."""
+        super().add(finding)
         pictures = drawn(self.findings, OUT)
         (OUT / "report.md").write_text(_markdown(self.findings, self._version, pictures))
-
-    def line(self, finding: Finding) -> bytes:
-        """The case as one line of JSON, without its end."""
-        return orjson.dumps({"version": self._version, **asdict(finding)})
 
 
 def _finding(line: dict[str, Any]) -> Finding:
@@ -57,7 +41,7 @@ def _number(value: float | None) -> float:
 def show(findings: Sequence[Finding]) -> None:
     """The table, and below it what was broken."""
     output.table(COLUMNS, list(_rows(findings)), none="nothing was played")
-    for line in _reasons(findings):
+    for line in reasons(findings):
         output.say(line)
 
 
@@ -84,21 +68,13 @@ def _met(figure: Figure) -> str:
     return {None: "", True: "ok", False: "missed"}[figure.met]
 
 
-def _reasons(findings: Iterable[Finding]) -> list[str]:
-    return [f"{found.case}: {reason}" for found in findings for reason in found.broken]
-
-
 def _markdown(findings: Sequence[Finding], measured: str, pictures: Sequence[tuple[str, str]]) -> str:
-    broken = _reasons(findings)
+    broken = reasons(findings)
     verdict = "".join(f"- {reason}\n" for reason in broken) or "Nothing was lost, and nothing sent twice uncounted.\n"
     shown = "".join(f"\n## {title}\n\n![{title}]({file})\n" for title, file in pictures)
     machine = f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, Python {platform.python_version()}"
     head = f"# Clarion, measured with {measured}\n\n{machine}.\n\n"
-    return head + _table(COLUMNS, _rows(findings)) + f"\n{verdict}{shown}{_longest(findings)}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ["---"] * len(columns), *rows))
+    return head + table(COLUMNS, _rows(findings)) + f"\n{verdict}{shown}{_longest(findings)}"
 
 
 def _longest(findings: Sequence[Finding]) -> str:
@@ -107,4 +83,4 @@ def _longest(findings: Sequence[Finding]) -> str:
     if not found:
         return ""
     rows = [(one["query"].replace("|", "\\|"), f"{one['calls']:,}", f"{one['ms']:,.0f}") for one in found]
-    return "\n## Where PostgreSQL spent its time in `cost`\n\n" + _table(("statement", "calls", "ms in all"), rows)
+    return "\n## Where PostgreSQL spent its time in `cost`\n\n" + table(("statement", "calls", "ms in all"), rows)

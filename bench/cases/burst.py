@@ -45,7 +45,7 @@ class Burst:
 
 async def burst(on: Ground, token: str, clients: int, **more: Any) -> Burst:
     """Load it and wait for its end; `more` as in Load: `count` or `seconds`."""
-    pids = processes.pids_of(on.stack)
+    pids = processes.pids_of(on.stack.services)
     before, started = processes.cpu(pids), time.time()
     result = await on.offer(token, clients, **more)
     await on.drained()

@@ -108,4 +108,4 @@ async def _memory_after(on: Ground, token: str, deliveries: int) -> dict[str, fl
         accepted += taken
     await on.drained()
     await asyncio.sleep(_IDLE_AGAIN)
-    return processes.memory(processes.pids_of(on.stack))
+    return processes.memory(processes.pids_of(on.stack.services))

@@ -5,23 +5,15 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatch
 
 from bench.failover import report
 from bench.failover.cases import CASES, Case
 from bench.failover.judging import judged
 from bench.failover.play import play
+from bench.keeping import chosen
 from bench.places import new_log
 from cli import output
 from workers.embedded.errors import StackError
-
-
-def _chosen(patterns: Sequence[str], kept: report.Kept) -> list[Case]:
-    """The named ones; without names those that are missing."""
-    if patterns:
-        return [case for case in CASES if any(fnmatch(case.name, pattern) for pattern in patterns)]
-    done = {finding.case for finding in kept.findings}
-    return [case for case in CASES if case.name not in done]
 
 
 async def _play_all(cases: Sequence[Case], kept: report.Kept) -> None:
@@ -36,7 +28,7 @@ def main() -> int:
     names = ", ".join(case.name for case in CASES)
     parser.add_argument("cases", nargs="*", metavar="case", help=f"names or globs of: {names}")
     kept = report.Kept()
-    cases = _chosen(patterns := parser.parse_args().cases, kept)
+    cases = chosen(patterns := parser.parse_args().cases, CASES, kept.findings)
     if patterns and not cases:
         parser.error(f"no such case; there are {names}")
     try:

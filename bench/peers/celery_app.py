@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from fastapi import FastAPI
 from bench.peers import door, rows
 from bench.peers.choices import CelerySettings
 from bench.peers.places import REDIS
-from bench.peers.sending import Sender
+from bench.peers.sending import mine
 from domain.priorities import Priority
 from workers import ready
 
@@ -38,24 +37,14 @@ app.conf.update(
     # high is asked for first, as Clarion sends it first; an hour is Celery's default for a worker that vanished.
     broker_transport_options={"queue_order_strategy": "priority", "visibility_timeout": 3600},
 )
-_mine = threading.local()
 
 
 @app.task(name="deliver", autoretry_for=(Exception,), retry_backoff=True, max_retries=10)
 def deliver(notification: str, seq: int) -> None:
     """Load, call, update. What a dead worker had begun is done again from its beginning."""
     delivery = UUID(notification)
-    if message_id := _sender().send(delivery, seq):
-        _sender().record(delivery, seq, message_id)
-
-
-def _sender() -> Sender:
-    """This thread's, or this child's."""
-    try:
-        return _mine.sender
-    except AttributeError:
-        _mine.sender = Sender()
-        return _mine.sender
+    if message_id := mine().send(delivery, seq):
+        mine().record(delivery, seq, message_id)
 
 
 @worker_ready.connect

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from bench.peers import door, rows
 from bench.peers.choices import DbosSettings
 from bench.peers.places import DATABASE, EXECUTOR
-from bench.peers.sending import AsyncSender, Sender, async_sender
+from bench.peers.sending import AsyncSender, async_sender, mine
 from domain.priorities import Priority
 from workers import ready
 
@@ -36,19 +36,9 @@ def _workflow(settings: DbosSettings) -> str:
     return f"deliver_{settings.kind}_{settings.steps}"
 
 
-_mine = threading.local()
 _shared: dict[str, AsyncSender] = {}
 _opening_shared = asyncio.Lock()
 _stack = AsyncExitStack()  # never closed: it ends with the process
-
-
-def _sender() -> Sender:
-    """This thread's."""
-    try:
-        return _mine.sender
-    except AttributeError:
-        _mine.sender = Sender()
-        return _mine.sender
 
 
 async def _async_sender() -> AsyncSender:
@@ -62,13 +52,13 @@ async def _async_sender() -> AsyncSender:
 @DBOS.step(retries_allowed=True, max_attempts=10)
 def send(notification: str, seq: int) -> str | None:
     """Load and call: repeated only if the process dies before its checkpoint."""
-    return _sender().send(UUID(notification), seq)
+    return mine().send(UUID(notification), seq)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
 def record(notification: str, seq: int, message_id: str) -> None:
     """Update."""
-    _sender().record(UUID(notification), seq, message_id)
+    mine().record(UUID(notification), seq, message_id)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
@@ -101,8 +91,8 @@ async def deliver_in_steps_async(notification: str, seq: int) -> None:
 def deliver(notification: str, seq: int) -> None:
     """Without checkpoints in between: a crash repeats all of it, as it does with Celery."""
     delivery = UUID(notification)
-    if message_id := _sender().send(delivery, seq):
-        _sender().record(delivery, seq, message_id)
+    if message_id := mine().send(delivery, seq):
+        mine().record(delivery, seq, message_id)
 
 
 @DBOS.workflow(name="deliver_async_0")

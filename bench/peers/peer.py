@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import psutil
 
+from bench import processes
 from bench.peers import rows
 from domain.ids import DeliveryId
 from ledger.checking.outside import Takes, accepted_ids
@@ -50,24 +50,12 @@ class Peer:
 
     def pids(self) -> dict[str, tuple[int, ...]]:
         """Every process by its part's name: the part's own and those it started, such as PostgreSQL's backends."""
-        found: dict[str, tuple[int, ...]] = {}
-        for name, part in self.services.items():
-            if part.pid:
-                process = psutil.Process(part.pid)
-                found[name] = (part.pid, *(child.pid for child in process.children(recursive=True)))
-        return found
+        trees = processes.trees(processes.pids_of(self.services))
+        return {name: tuple(process.pid for process in tree) for name, tree in trees.items()}
 
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU that each part has used in its present life, with the children it has now or had."""
-        return {name: sum(_spent(pid) for pid in pids) for name, pids in self.pids().items()}
-
-
-def _spent(pid: int) -> float:
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return times.user + times.system + times.children_user + times.children_system
+        return processes.cpu(processes.pids_of(self.services))
 
 
 def held_against(log: Path, accepted: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The task of both peers: load a row, call the vendor, update the row; once for threads, once for coroutines."""
 
 import os
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from domain.ids import DeliveryId, SendKey
 from providers.email.sendgrid_events import KEY_ARGUMENT
 
 _SECONDS = 30  # a vendor's answer may take; Clarion's own time-outs are of this size
+
+
+_mine = threading.local()
 
 
 class Refused(Exception):
@@ -53,6 +57,15 @@ class Sender:
     def record(self, notification: UUID, seq: int, message_id: str) -> None:
         """Update the row and add the event, in one commit."""
         self._db.execute(rows.SENT, (notification, seq, message_id))
+
+
+def mine() -> Sender:
+    """This thread's, or this process's where it has one thread."""
+    try:
+        return _mine.sender
+    except AttributeError:
+        _mine.sender = Sender()
+        return _mine.sender
 
 
 class AsyncSender:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from bench.load import Target, body_of, run
 from bench.peers.peer import Peer
+from bench.processes import between
 
 _LOOK_EVERY = 0.2  # seconds
 _PATIENCE = 120.0  # seconds without any progress before it counts as stuck
@@ -74,7 +75,7 @@ async def swept(
         accept_p99=round(result.percentile(0.99) * 1000, 1),
         lost=lost,
         doubled=doubled,
-        cpu={part: round((after[part] - before.get(part, 0.0)) / max(count, 1) * 1000, 3) for part in after},
+        cpu={part: round(spent / max(count, 1) * 1000, 3) for part, spent in between(before, after).items()},
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from bench.load import Result, Target, run
+from bench.numbers import percentile
 from bench.site import site
 from bench.verdict import settled
 from ledger import keys, tenants
@@ -130,12 +131,8 @@ async def _seen(db: Database, result: Result, accepted: Path) -> Seen:
     sent_at = {str(row.id): row.at for row in await db.run(_SENT_AT)}
     lines = [line.split() for line in accepted.read_text().splitlines()]  # noqa: ASYNC240
     waits = [sent_at[id] - (result.began + int(n) / RATE) for n, id in lines if id in sent_at]
-    at = _percentile(waits)
     refused = sum(result.refused.values()) + result.broken
     accept = result.percentile
-    return Seen(len(result.latencies), refused, accept(0.5), accept(0.99), at(0.5), at(0.99))
-
-
-def _percentile(values: Sequence[float]) -> Callable[[float], float]:
-    ordered = sorted(values)
-    return lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+    return Seen(
+        len(result.latencies), refused, accept(0.5), accept(0.99), percentile(waits, 0.5), percentile(waits, 0.99)
+    )
