@@ -286,9 +286,7 @@ class Sending:
         late = [claim for claim in claims if claim.leave_by is not None and claim.leave_by <= now]
         if not late:
             return claims
-        self._means.tally.release(outlet.leg.provider, len(late), outlet.probe)
-        await self._means.recorder.record(outlet.route, [Answered(c, released("expired"), final=False) for c in late])
-        self._ended(len(late))
+        await self._give_back(outlet, late, released("expired"))
         return [claim for claim in claims if claim not in late]
 
     async def _readable(self, outlet: Outlet, claims: Sequence[Claim]) -> Sequence[Claim]:
@@ -299,11 +297,14 @@ class Sending:
         log.error(
             "deliver.sealed", provider=outlet.leg.provider, deliveries=len(closed), why=next(iter(closed.values()))
         )
-        self._means.tally.release(outlet.leg.provider, len(closed), outlet.probe)
-        answer = released("cannot be opened", _LOCKED)
-        await self._means.recorder.record(outlet.route, [Answered(claim, answer, final=False) for claim in closed])
-        self._ended(len(closed))
+        await self._give_back(outlet, list(closed), released("cannot be opened", _LOCKED))
         return [claim for claim in claims if claim not in closed]
+
+    async def _give_back(self, outlet: Outlet, claims: Sequence[Claim], answer: Answer) -> None:
+        """They are claimed and will not be called."""
+        self._means.tally.release(outlet.leg.provider, len(claims), outlet.probe)
+        await self._means.recorder.record(outlet.route, [Answered(claim, answer, final=False) for claim in claims])
+        self._ended(len(claims))
 
     async def _answers(self, outlet: Outlet, messages: Sequence[Message]) -> Sequence[Answer]:
         """What the vendor says; the gate hears of it, also while the call still hangs."""

@@ -8,8 +8,6 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from domain.channels import Channel
 from domain.deliveries import Status, Step
 from domain.ids import DeliveryId, SendKey
@@ -316,13 +314,7 @@ def _letter(row: Any, keys: Keys) -> Letter:
     sender = Sender(row.email_from, row.reply_to, row.sms_from)
     content, closed = Content(), ""
     try:
-        content = Content(**_parts(row, keys))
+        content = Content(**keys.open_json(row.tenant_id, content_of(row.id), row.content))
     except Unreadable as error:
         closed = str(error)
     return Letter(row.tenant_id, content, sender, row.traceparent, row.accepted_at, closed)
-
-
-def _parts(row: Any, keys: Keys) -> dict[str, Any]:
-    """Sealed; or an object, if it is older than sealing."""
-    stored = row.content
-    return orjson.loads(keys.open(row.tenant_id, content_of(row.id), stored)) if isinstance(stored, str) else stored

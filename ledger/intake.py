@@ -461,9 +461,7 @@ def _name(row: _Row, keys: Keys) -> str:
 
 
 def _sealed_content(submission: Submission, keys: Keys) -> str:
-    """As JSON: a string takes the place of the object."""
-    key = keys.sealing(submission.tenant)
-    return f'"{key.seal(content_of(submission.id), _content(submission))}"'
+    return keys.sealing(submission.tenant).seal_json(content_of(submission.id), _content(submission))
 
 
 def _content(submission: Submission) -> str:

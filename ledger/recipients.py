@@ -127,7 +127,7 @@ async def listed(db: Database, tenant: str, most: int, *, prefix: str = "", afte
 
 def addresses_in(keys: Keys, tenant: str, id: str, stored: Any) -> Mapping[str, str]:
     """The addresses of an entry by field, from its column: sealed, or older than sealing. Raises Unreadable."""
-    return orjson.loads(keys.open(tenant, entry_of(id), stored)) if isinstance(stored, str) else stored
+    return keys.open_json(tenant, entry_of(id), stored)
 
 
 def _is_zone(name: str) -> bool:
@@ -139,9 +139,8 @@ def _is_zone(name: str) -> bool:
 
 
 def _sealed(keys: Keys, tenant: str, person: Person) -> str:
-    """As JSON: a string takes the place of the object."""
-    text = orjson.dumps(dict(person.addresses)).decode()
-    return orjson.dumps(keys.sealing(tenant).seal(entry_of(person.id), text)).decode()
+    document = orjson.dumps(dict(person.addresses)).decode()
+    return keys.sealing(tenant).seal_json(entry_of(person.id), document)
 
 
 async def _people(db: Database, tenant: str, rows: Sequence[Any]) -> list[Person]:

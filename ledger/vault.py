@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from ledger.keyring import KEY_BYTES, Keyring, Unreadable
 from ledger.sealing import DataKey, version_of
 from observe import logs
@@ -69,6 +71,10 @@ class Keys:
         """The text of a stored value, sealed or older than sealing. Raises Unreadable."""
         version = version_of(stored)
         return stored if version is None else self._known[tenant].version(version).open(place, stored)
+
+    def open_json(self, tenant: str, place: bytes, stored: Any) -> Any:
+        """What a JSON column holds: sealed, or an object that is older than sealing. Raises Unreadable."""
+        return orjson.loads(self.open(tenant, place, stored)) if isinstance(stored, str) else stored
 
 
 class Vault:
