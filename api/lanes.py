@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from domain.priorities import Priority
 from domain.submissions import Accepted, Refused, Submission
+from ledger.batching import Batch
 from ledger.grouping import Flushed, Group, Turns
-from ledger.intake import Batch, Flush, Intake
+from ledger.intake import Flush, Intake
 from observe import logs, metrics, traces
 from runs import Runs, TemporalAway
 

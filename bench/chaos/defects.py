@@ -122,7 +122,7 @@ DEFECTS: Mapping[str, Defect] = {
     "swallowed-start": Defect(
         changes=(
             Change(
-                "ledger/intake.py",
+                "ledger/filing.py",
                 "greatest(now(), start) + make_interval(secs => :grace)\n",
                 "greatest(now(), start) + make_interval(secs => :grace) * 600000000\n",
             ),

@@ -14,10 +14,11 @@ from vaults import vault
 from domain.channels import EMAIL, PUSH, SMS
 from domain.messages import Content
 from domain.submissions import Accepted, Recipient, Refused, Submission
+from ledger.batching import SPLIT
 from ledger.database import Database, LedgerUnavailable
 from ledger.deliveries import claim
 from ledger.grouping import Flushed, Group
-from ledger.intake import SPLIT, Flush, Intake, Verdict
+from ledger.intake import Flush, Intake, Verdict
 
 CHANNELS = {channel.name: channel for channel in (EMAIL, SMS, PUSH)}
 

@@ -30,9 +30,10 @@ from domain.receipts import Receipt, Report
 from domain.runs import State
 from domain.settling import Rules
 from ledger import dead_letters, deliveries, receipts, sweeping
+from ledger.batching import SPLIT
 from ledger.database import Database
 from ledger.dead_letter_list import Which
-from ledger.intake import SPLIT, Intake
+from ledger.intake import Intake
 from ledger.settling import LEASE, settle
 
 DOUBTFUL = Answer(Outcome.IN_DOUBT, reason="timeout")
