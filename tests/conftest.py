@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 from redis.asyncio import Redis
 from servers import Servers, locked, shared
 from vaults import KEYS
@@ -19,6 +20,10 @@ from xdist.scheduler import LoadScopeScheduling
 TEMPLATE = "clarion_template"
 
 os.environ["CLARION_ENCRYPTION_KEYS"] = KEYS  # no process starts without one
+
+# Where every process of ours logs. structlog's own default is what `sys.stdout` is at the time: a line of an API that
+# shares this process would then stand in the output of a command that happens to run.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 # Whole stacks, which several tests share: such a folder's tests go to one process. What a module of these shares costs
 # seconds too. All others go one by one, to whoever is free. (xdist's own marks do nothing under pytest 9.2.)
