@@ -1,6 +1,7 @@
 # What a newcomer needs. Works with GNU make 3.81 (macOS) and later.
 
-PYTHON ?= python3
+# Unset: the fastest on PATH.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # More than the cores of a small machine: most tests wait for something.
@@ -68,10 +69,7 @@ clean: ## remove the environment, caches, and the state of make dev
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Clarion needs Python 3.11 or later; this is `$(PYTHON) --version 2>&1`." \
-			"Name another one: make PYTHON=python3.12 ..."; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@python="`deploy/fastest-python $(PYTHON)`" && echo "$$python -m venv $(VENV)" && "$$python" -m venv $(VENV)
 	@touch $@
 
 # Only what is pinned comes from outside: the project itself is then built with the setuptools that was just installed.
