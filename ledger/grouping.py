@@ -59,7 +59,8 @@ class Group(Generic[In, Out]):
     ) -> None:
         """`cap`: weight of one flush (a single heavier item goes alone). `bound`: weight that may wait, then Full.
 
-        `pace`: seconds to let the next items gather after a flush under load; shrinks to 0 when idle.
+        `pace`: seconds to let the next items gather after a flush under load; shrinks to 0 when idle, and ends when
+        they fill a flush.
         `flushes`: how many may be under way at once. `turns`: owners take turns; else first come, first served.
         """
         self._flush, self._cap, self._bound, self._pace, self._flushes = flush, cap, bound, pace, flushes
@@ -67,6 +68,7 @@ class Group(Generic[In, Out]):
         self._turns = turns
         self._served: set[str] = set()  # whose items the last flush took
         self._newcomer = asyncio.Event()
+        self._hurry = asyncio.Event()  # nothing is gained by letting more gather
         self._tasks: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[None]] = set()
 
@@ -84,6 +86,9 @@ class Group(Generic[In, Out]):
         self._waiting.put(owner, self._turns.weight(owner) if self._turns else 1, waiting)
         if self._turns and owner not in self._served:
             self._newcomer.set()
+            self._hurry.set()
+        if self._waiting.weight >= self._cap:
+            self._hurry.set()
         if len(self._tasks) < self._flushes:
             self._tasks.add(asyncio.create_task(self._drain()))
         return await waiting.answer
@@ -102,6 +107,7 @@ class Group(Generic[In, Out]):
             group = self._waiting.take(self._cap)
             self._served = {self._turns.owner(each.item) for each in group} if self._turns else set()
             self._newcomer.clear()
+            self._hurry.clear()
             follow_up = await self._answer(group)
             if follow_up is not None:
                 await self._follow_unless_newcomer(follow_up)
@@ -112,12 +118,12 @@ class Group(Generic[In, Out]):
 
     async def _pause(self, seconds: float) -> None:
         """Let items gather; one whose owner had none in the last flush does not wait for the crowd."""
-        if not self._turns or not seconds:
-            await asyncio.sleep(seconds)
+        if not seconds or self._waiting.weight >= self._cap:
+            await asyncio.sleep(0)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._newcomer.wait()
+                await self._hurry.wait()
 
     async def _follow_unless_newcomer(self, follow_up: Awaitable[None]) -> None:
         """Under load the next flush waits for it; but not one for an owner who had nothing in the last."""

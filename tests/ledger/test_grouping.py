@@ -75,6 +75,17 @@ async def test_a_flush_is_capped_by_weight_and_a_heavier_item_goes_alone() -> No
     assert flushes.groups == [[0], [1, 2], [3], [4], [5]]
 
 
+async def test_the_pause_ends_when_what_waits_fills_a_flush() -> None:
+    flushes = Flushes()
+    group = Group(flushes, cap=40, bound=1000, pace=3600)
+    await asyncio.gather(*(group.put(n) for n in range(100, 140)))
+    few = asyncio.create_task(group.put(140))
+    await asyncio.sleep(0.05)
+    assert len(flushes.groups) == 1  # it lets more gather
+    await asyncio.gather(few, *(group.put(n) for n in range(141, 180)))
+    assert [len(each) for each in flushes.groups] == [40, 40]
+
+
 async def test_beyond_its_bound_it_takes_nothing_more() -> None:
     flushes = Flushes()
     group = Group(flushes, cap=10, bound=3)
