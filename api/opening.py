@@ -73,8 +73,10 @@ class Opening:
             self._timer = asyncio.get_running_loop().call_at(min(map(self._end, self._open.values())), self._on_time)
 
     def _on_time(self) -> None:
+        if self._lent:
+            return  # `take_back` will see to it
         now = asyncio.get_running_loop().time()
-        for each in [] if self._lent else [each for each in self._open.values() if self._end(each) <= now]:
+        for each in [each for each in self._open.values() if self._end(each) <= now]:
             del self._open[each.batch.run.batch]
             self._begin(each)
         self._see_to_it()
