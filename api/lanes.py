@@ -1,21 +1,21 @@
-"""The way in: a lane per priority gathers requests into group commits and starts their runs."""
+"""The way in: a lane per priority gathers requests into group commits, and starts a run for one or more of them."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from api.opening import Open, Opening
 from domain.priorities import Priority
 from domain.submissions import Accepted, Refused, Submission
-from ledger.batching import Batch
 from ledger.grouping import Flushed, Group, Turns
-from ledger.intake import Flush, Intake
+from ledger.intake import Intake
 from observe import logs, metrics, traces
 from runs import Runs, TemporalAway
 
 log = logs.get(__name__)
 
-# Seconds a lane under load waits for company: three lanes that each flush what they have make many small batches.
-_PACE = {Priority.HIGH: 0.2, Priority.NORMAL: 0.2, Priority.LOW: 0.4}
+_PACE = 0.05  # seconds a lane under load gathers for a commit: its callers wait
+_KEEP = 0.4  # seconds a run under load gathers commits
 _START_WITHIN = 5.0  # seconds for the start of a run; the sweep makes up for one that fails
 _ALONE = 32  # flushes at once with max_batch 1, where each carries a single notification
 
@@ -28,6 +28,7 @@ class Lanes:
     ) -> None:
         """`bound`: deliveries that may wait in one lane. `weight_of` a tenant: they take turns; None: they do not."""
         self._intake, self._runs = intake, runs
+        self._opening = {priority: Opening(self._start, keep=_KEEP, cap=max_batch) for priority in Priority}
         flushes = _ALONE if max_batch == 1 else 1
         turns = Turns[Submission](lambda submission: submission.tenant, weight_of) if weight_of else None
         self._lanes = {
@@ -35,11 +36,11 @@ class Lanes:
                 lambda group, lane=priority: self._flush(lane, group),
                 cap=max_batch,
                 bound=bound,
-                pace=pace,
+                pace=_PACE,
                 flushes=flushes,
                 turns=turns,
             )
-            for priority, pace in _PACE.items()
+            for priority in Priority
         }
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -53,28 +54,33 @@ class Lanes:
         """Wait for what is under way."""
         for lane in self._lanes.values():
             await lane.close()
+        for opening in self._opening.values():
+            await opening.close()
 
     async def _flush(self, lane: Priority, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
         carried = [s.traceparent for s in group if s.traceparent]
-        with traces.start("accept", links=carried, requests=len(group)) as span:
-            started = time.perf_counter()
-            flush = await self._intake.accept(group)
-            metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
+        opening = self._opening[lane]
+        try:
+            with traces.start("accept", links=carried, requests=len(group)) as span:
+                started = time.perf_counter()
+                flush = await self._intake.accept(group, opening.lend())
+                metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
+        except BaseException:
+            opening.take_back()
+            raise
+        opening.take_back(flush.batches, span.traceparent)
         metrics.child(metrics.FLUSH_SIZE, lane.value).observe(len(group))
         metrics.count(metrics.ACCEPTED, lane.value, n=sum(_is_new(verdict) for verdict in flush.verdicts))
         metrics.LANE_DEPTH.labels(lane.value).set(self._lanes[lane].depth)
-        return flush.verdicts, self._start(flush, span.traceparent)
+        return flush.verdicts, opening.crowded()
 
-    async def _start(self, flush: Flush, traceparent: str | None) -> None:
-        await asyncio.gather(*(self._start_one(batch, traceparent) for batch in flush.batches))
-
-    async def _start_one(self, batch: Batch, traceparent: str | None) -> None:
+    async def _start(self, ready: Open) -> None:
         try:
             async with asyncio.timeout(_START_WITHIN):
-                with traces.start("start run", traceparent, links=()):
-                    await self._runs.start(batch.run, start_at=batch.start_at)
+                with traces.start("start run", ready.traceparent, links=()):
+                    await self._runs.start(ready.batch.run, start_at=ready.batch.start_at)
         except (TemporalAway, TimeoutError) as error:
-            log.warning("lane.start_failed", batch=batch.run.batch, error=type(error).__name__)
+            log.warning("lane.start_failed", batch=ready.batch.run.batch, error=type(error).__name__)
 
 
 def _is_new(verdict: Accepted | Refused) -> bool:

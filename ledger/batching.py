@@ -1,4 +1,4 @@
-"""Which deliveries of a group share a batch, and so a run."""
+"""Which deliveries of a group share a batch, and so a run; and which go into one that is still open."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +18,16 @@ SPLIT = 512  # deliveries: a notification with more fills several batches
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was committed as one, and the run that will carry it."""
+    """Deliveries that one run will carry. `had`: how many of them an earlier commit brought; 0 in a new one."""
 
     run: Run
     start_at: datetime | None
+    had: int = 0
+
+    @property
+    def size(self) -> int:
+        """Deliveries, all of them."""
+        return sum(part.size for part in self.run.parts)
 
 
 @dataclass(slots=True)  # one for each delivery: a frozen one takes three times as long to make
@@ -45,6 +51,9 @@ class _Leg(NamedTuple):
     provider: str
 
 
+_Wanted = tuple[Submission, _Leg, Recipient]
+
+
 class Batcher:
     """Makes the rows of a group, and the batches they fill."""
 
@@ -54,31 +63,55 @@ class Batcher:
         """As in `Intake`."""
         self._channels, self._cap, self._first, self._weight_of = channels, cap, first, weight_of
 
-    def batches(self, submissions: Sequence[Submission]) -> tuple[list[Batch], list[Row]]:
-        """All of these, whose recipients have their addresses."""
+    def batches(self, submissions: Sequence[Submission], opened: Sequence[Batch] = ()) -> tuple[list[Batch], list[Row]]:
+        """All of these, whose recipients have their addresses. `opened`: batches that may get more deliveries."""
         batches: list[Batch] = []
         rows: list[Row] = []
+        left = list(opened)
         for group in _groups(submissions, self._cap, fair=self._weight_of is not None):
             legs = self._legs({name for s in group for name in s.channels})
             wanted = [(s, legs[name], recipient) for s in group for name in s.channels for recipient in s.recipients]
-            lead = new_id()
-            for start in range(0, len(wanted), SPLIT):
-                batch = lead if start == 0 else new_id()
-                part = [_row(batch, seq, *each) for seq, each in enumerate(wanted[start : start + SPLIT])]
-                rows += part
-                batches.append(self._batch(batch, part))
+            batch = self._open_to(left, group, legs.values(), len(wanted))
+            if batch is None:
+                self._fill(wanted, batches, rows)
+                continue
+            left.remove(batch)
+            part = _rows(UUID(batch.run.batch), batch.size, wanted)
+            rows += part
+            batches.append(_grown(batch, part))
         return batches, rows
+
+    def _fill(self, wanted: Sequence[_Wanted], batches: list[Batch], rows: list[Row]) -> None:
+        """New batches."""
+        lead = new_id()
+        for start in range(0, len(wanted), SPLIT):
+            part = _rows(lead if start == 0 else new_id(), 0, wanted[start : start + SPLIT])
+            rows += part
+            batches.append(self._batch(part))
+
+    def _open_to(
+        self, opened: Iterable[Batch], group: Sequence[Submission], legs: Iterable[_Leg], size: int
+    ) -> Batch | None:
+        """One of these that has room for a group and is of its kind in every way."""
+        kind = (group[0].priority, group[0].send_at, _only_tenant(group))
+        ways = {(leg.channel.name, leg.provider) for leg in legs}
+        for batch in opened:
+            run = batch.run
+            alike = (run.priority, batch.start_at, run.tenant) == kind
+            if alike and batch.size + size <= self._cap and ways <= {(p.channel, p.provider) for p in run.parts}:
+                return batch
+        return None
 
     def _legs(self, names: Iterable[str]) -> dict[str, _Leg]:
         """Each channel is asked once: a batch stays together."""
         return {name: _Leg(self._channels[name], self._first(self._channels[name])) for name in names}
 
-    def _batch(self, batch: UUID, rows: Sequence[Row]) -> Batch:
+    def _batch(self, rows: Sequence[Row]) -> Batch:
         sizes = Counter((row.channel, row.provider) for row in rows)
         first = rows[0].submission
-        tenant = first.tenant if len({row.submission.tenant for row in rows}) == 1 else None
+        tenant = _only_tenant(row.submission for row in rows)
         run = Run(
-            batch=str(batch),
+            batch=str(rows[0].batch),
             priority=first.priority,
             parts=[Part(name, size, provider) for (name, provider), size in sizes.items()],
             tenant=tenant,
@@ -86,6 +119,21 @@ class Batcher:
         if tenant and self._weight_of:
             run = replace(run, owner=tenant, weight=self._weight_of(tenant))
         return Batch(run, first.send_at)
+
+
+def _grown(batch: Batch, rows: Sequence[Row]) -> Batch:
+    more = Counter(row.channel for row in rows)
+    parts = [replace(part, size=part.size + more[part.channel]) for part in batch.run.parts]
+    return replace(batch, run=replace(batch.run, parts=parts), had=batch.size)
+
+
+def _only_tenant(submissions: Iterable[Submission]) -> str | None:
+    tenants = {submission.tenant for submission in submissions}
+    return tenants.pop() if len(tenants) == 1 else None
+
+
+def _rows(batch: UUID, start: int, wanted: Sequence[_Wanted]) -> list[Row]:
+    return [_row(batch, seq, *each) for seq, each in enumerate(wanted, start)]
 
 
 def _row(batch: UUID, seq: int, submission: Submission, leg: _Leg, recipient: Recipient) -> Row:

@@ -1,5 +1,9 @@
-"""Files batches: the one statement that inserts a whole group, and its columns, with what is sealed in them."""
+"""Files batches: the one statement that inserts a whole group, and its columns, with what is sealed in them.
 
+Deliveries may also come to a batch that is there already, as long as it has not ended.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,7 +15,7 @@ from domain.deliveries import Status
 from domain.submissions import Submission
 from domain.suppressions import blind
 from ledger.batching import SPLIT, Batch, Row
-from ledger.database import execute
+from ledger.database import Database, execute
 from ledger.sealing import RECIPIENT_ID, address_of, content_of, version_of
 from ledger.suppressions import WHY
 from ledger.vault import Keys
@@ -61,30 +65,89 @@ SELECT batch_id, seq, 'accept', status, provider, 0, 0, reason FROM deliveries
 """  # noqa: S608 - built from constants
 
 
+# Waits for whoever holds the channel: a settle that finds it at its end writes `done_at` first, or sees what is added.
+_EXTEND = """
+WITH more AS (
+    SELECT * FROM unnest(CAST(:batch AS uuid[]), CAST(:channel AS text[]), CAST(:n AS int[]), CAST(:had AS int[]))
+        AS m(batch_id, channel, n, had)
+), locked AS MATERIALIZED (
+    SELECT c.batch_id, c.channel, m.n FROM more m JOIN batch_channel c USING (batch_id, channel)
+     WHERE c.done_at IS NULL ORDER BY c.batch_id, c.channel FOR UPDATE OF c
+), channels AS (
+    UPDATE batch_channel c SET size = c.size + l.n, next_look_at = now() + make_interval(secs => :grace)
+      FROM locked l WHERE c.batch_id = l.batch_id AND c.channel = l.channel RETURNING 1
+), batches AS (
+    UPDATE batch b SET size = b.size + m.n
+      FROM (SELECT batch_id, sum(n)::int AS n, min(had) AS had FROM more GROUP BY batch_id) AS m
+     WHERE b.id = m.batch_id AND b.size = m.had RETURNING 1
+)
+SELECT (SELECT count(*) FROM channels) AS channels, (SELECT count(*) FROM batches) AS batches
+"""
+_TOMBSTONE = """
+INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 0) ON CONFLICT DO NOTHING RETURNING id
+"""
+_SIZE = "SELECT size FROM batch WHERE id = :batch FOR UPDATE"
+
+
+class Ended(Exception):
+    """A batch that was to be added to has ended, or is not as it was left. Nothing was written that may be kept."""
+
+
+async def extend(connection: AsyncConnection, batches: Sequence[Batch], rows: Sequence[Row]) -> None:
+    """Make room in batches that are there for these rows, before they are inserted. Raises Ended."""
+    had = {UUID(batch.run.batch): batch.had for batch in batches if batch.had}
+    if not had:
+        return
+    more = Counter((row.batch, row.channel) for row in rows if row.batch in had)
+    values = {
+        "batch": [batch for batch, _ in more],
+        "channel": [channel for _, channel in more],
+        "n": list(more.values()),
+        "had": [had[batch] for batch, _ in more],
+    }
+    (done,) = await execute(connection, _EXTEND, {**values, "grace": _START_GRACE})
+    if (done.channels, done.batches) != (len(more), len(had)):
+        raise Ended
+
+
 async def insert(
     connection: AsyncConnection, batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: Keys
 ) -> None:
-    """All of it, in the transaction of this connection. `secret`: what addresses are hashed with."""
+    """All of it, in the transaction of this connection, after `extend`. `secret`: what addresses are hashed with."""
     await execute(connection, _INSERT, _values(batches, rows, secret, keys))
+
+
+async def never_will_be(db: Database, batches: Sequence[Batch]) -> bool:
+    """Whether a transaction that inserted these did not commit, and never will. Waits until nobody is at it any more.
+
+    A new batch's id is taken for good if it was free: its COMMIT then fails. One that grew shows it by its size, under
+    the lock that the transaction held.
+    """
+    for batch in batches:
+        if not batch.had:
+            return bool(await db.run(_TOMBSTONE, batch=UUID(batch.run.batch)))
+    found = await db.run(_SIZE, batch=UUID(batches[0].run.batch))
+    return not found or found[0].size != batches[0].size
 
 
 def _values(batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: Keys) -> dict[str, Any]:
     """The columns of the one statement that inserts it all."""
     lead = {row.submission.id: row.batch for row in reversed(rows)}
     lead_of = {row.batch: lead[row.submission.id] for row in rows if row.submission.size > SPLIT}
-    parts = [(batch, part) for batch in batches for part in batch.run.parts]
+    new = [batch for batch in batches if not batch.had]
+    parts = [(batch, part) for batch in new for part in batch.run.parts]
     notifications: dict[UUID, list[Row]] = {}
     for row in rows:
         notifications.setdefault(row.submission.id, []).append(row)
     heads = [mine[0] for mine in notifications.values()]
     return {
         "grace": _START_GRACE,
-        "b_id": [UUID(batch.run.batch) for batch in batches],
-        "b_lead": [lead_of.get(UUID(batch.run.batch), UUID(batch.run.batch)) for batch in batches],
-        "b_priority": [batch.run.priority.value for batch in batches],
-        "b_tenant": [batch.run.tenant for batch in batches],
-        "b_size": [sum(part.size for part in batch.run.parts) for batch in batches],
-        "b_start": [batch.start_at for batch in batches],
+        "b_id": [UUID(batch.run.batch) for batch in new],
+        "b_lead": [lead_of.get(UUID(batch.run.batch), UUID(batch.run.batch)) for batch in new],
+        "b_priority": [batch.run.priority.value for batch in new],
+        "b_tenant": [batch.run.tenant for batch in new],
+        "b_size": [batch.size for batch in new],
+        "b_start": [batch.start_at for batch in new],
         "c_batch": [UUID(batch.run.batch) for batch, _ in parts],
         "c_channel": [part.channel for _, part in parts],
         "c_priority": [batch.run.priority.value for batch, _ in parts],

@@ -32,7 +32,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """What came of a group: a verdict for each submission, in order, and the batches whose runs have to be started."""
+    """What came of a group: a verdict for each submission, in order, and the batches they are in."""
 
     verdicts: tuple[Verdict, ...]
     batches: tuple[Batch, ...]
@@ -58,10 +58,6 @@ RETURNING k.tenant_id, k.key
 _KEYS = """
 SELECT k.tenant_id, k.key, k.fingerprint, k.notification_id FROM idempotency_key k
   JOIN unnest(CAST(:tenants AS text[]), CAST(:keys AS text[])) AS g(tenant_id, key) USING (tenant_id, key)
-"""
-
-_TOMBSTONE = """
-INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 0) ON CONFLICT DO NOTHING RETURNING id
 """
 
 
@@ -91,18 +87,19 @@ class Intake:
         self._db, self._channels, self._invent = db, channels, invent
         self._batcher = Batcher(channels, cap, first, weight_of)
 
-    async def accept(self, submissions: Sequence[Submission]) -> Flush:
+    async def accept(self, submissions: Sequence[Submission], opened: Sequence[Batch] = ()) -> Flush:
         """Commit a group. One bad submission never hurts its neighbours: a group that fails on data is halved.
 
+        `opened`: batches of an earlier group whose runs have not been started: what is alike goes into them.
         Raises LedgerUnavailable when PostgreSQL is away: then nothing of the group was taken.
         """
         try:
-            return await repeated(lambda: self._together(submissions))
+            return await repeated(lambda: self._together(submissions, opened))
         except DBAPIError as error:
             if len(submissions) == 1:
                 return Flush((_culprit(error),), ())
         half = len(submissions) // 2
-        first = await self.accept(submissions[:half])
+        first = await self.accept(submissions[:half], opened)
         try:
             second = await self.accept(submissions[half:])
         except LedgerUnavailable:
@@ -110,7 +107,7 @@ class Intake:
             second = Flush(tuple(_unavailable() for _ in submissions[half:]), ())
         return Flush(first.verdicts + second.verdicts, first.batches + second.batches)
 
-    async def _together(self, submissions: Sequence[Submission]) -> Flush:
+    async def _together(self, submissions: Sequence[Submission], opened: Sequence[Batch]) -> Flush:
         book = await self._look_up(submissions)
         keys = await self._db.vault.sealing(self._db.run, {submission.tenant for submission in submissions})
         verdicts: dict[UUID, Verdict] = {}
@@ -128,22 +125,25 @@ class Intake:
         try:
             async with self._db.begin() as connection:
                 new = await self._take_keys(connection, good, verdicts)
-                batches, rows = self._batcher.batches(new)
+                batches, rows = self._batcher.batches(new, opened)
                 if rows:
+                    await filing.extend(connection, batches, rows)
                     await filing.insert(connection, batches, rows, self._secret, keys)
                     await searching.write(connection, new, self._keeps_text)
+        except filing.Ended:
+            return await self._together(submissions, ())
         except LedgerUnavailable:
             # The COMMIT may have gone through: make sure, before anyone is told.
-            if not batches or await self._never_will_be(UUID(batches[0].run.batch)):
+            if not batches or await self._never_will_be(batches):
                 raise
         return Flush(tuple(verdicts[s.id] for s in submissions), tuple(batches))
 
-    async def _never_will_be(self, batch: UUID) -> bool:
-        """Was this batch not committed? Takes its id if so: a COMMIT still under way somewhere then fails for good."""
+    async def _never_will_be(self, batches: Sequence[Batch]) -> bool:
+        """Was none of it committed? A COMMIT still under way somewhere is waited for, or fails for good."""
         deadline = asyncio.get_running_loop().time() + _RESOLVE_FOR
         while True:
             try:
-                return bool(await self._db.run(_TOMBSTONE, batch=batch))
+                return await filing.never_will_be(self._db, batches)
             except LedgerUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise

@@ -107,7 +107,7 @@ TABLES: Mapping[str, Table] = {
     "batch": Table(
         {
             API_WRITE: "SELECT, UPDATE (start_at)",
-            INTAKE: "SELECT (id), INSERT",
+            INTAKE: "SELECT (id, size), INSERT, UPDATE (size)",
             WORKER: "SELECT, UPDATE (start_at)",
             OPERATE: "SELECT, UPDATE (start_at)",
         },
@@ -116,7 +116,7 @@ TABLES: Mapping[str, Table] = {
     "batch_channel": Table(
         {
             API_WRITE: f"SELECT, UPDATE ({_LOOKED_AT})",
-            INTAKE: "INSERT",
+            INTAKE: "SELECT (batch_id, channel, size, done_at), INSERT, UPDATE (size, next_look_at)",
             RECEIPTS: f"SELECT, UPDATE ({_LOOKED_AT})",
             WORKER: f"SELECT, UPDATE ({_LOOKED_AT}, tally, held)",
             OPERATE: f"SELECT, UPDATE ({_LOOKED_AT})",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -98,11 +99,11 @@ SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:channels AS text[]), CAST(:
 """
 
 _ENDS = """
-SELECT d.notification_id, d.tenant_id, d.status, count(*) AS n
-  FROM delivery d WHERE d.batch_id IN (
-       SELECT :batch UNION SELECT unnest(n.batch_ids) FROM notification n WHERE n.id = (
-           SELECT notification_id FROM delivery WHERE batch_id = :batch AND seq = 0))
- GROUP BY d.notification_id, d.tenant_id, d.status ORDER BY d.notification_id
+SELECT DISTINCT d.notification_id, d.tenant_id, d.status
+  FROM delivery d WHERE d.batch_id = ANY(ARRAY(  -- IN would be a hash join with the whole month
+       SELECT CAST(:batch AS uuid) UNION SELECT unnest(n.batch_ids) FROM notification n WHERE n.id = (
+           SELECT notification_id FROM delivery WHERE batch_id = :batch AND seq = 0)))
+ ORDER BY d.notification_id
 """
 
 _END = """
@@ -285,17 +286,20 @@ def _split(name: str) -> tuple[str, str, str]:
 
 async def _write_ends(connection: AsyncConnection, keys: dict[str, Any]) -> None:
     """The overall status of every notification of this batch that has come to its end in all channels and batches."""
-    counts: dict[tuple[UUID, str], Counter[Status]] = {}
+    present: dict[tuple[UUID, str], set[str]] = {}
     for row in await execute(connection, _ENDS, {"batch": keys["batch"]}):
-        counts.setdefault((row.notification_id, row.tenant_id), Counter())[Status(row.status)] += row.n
-    ended = [
-        (notification, tenant, overall_status(by_status, scheduled=False))
-        for (notification, tenant), by_status in counts.items()
-        if by_status.keys() <= TERMINAL
-    ]
+        present.setdefault((row.notification_id, row.tenant_id), set()).add(row.status)
+    ended = [(*whose, end) for whose, statuses in present.items() if (end := _end_of(frozenset(statuses)))]
     values = {
         "ids": [end[0] for end in ended],
         "tenants": [end[1] for end in ended],
         "statuses": [end[2] for end in ended],
     }
     await execute(connection, _END, values)
+
+
+@cache
+def _end_of(statuses: frozenset[str]) -> str | None:
+    """The overall status of a notification whose deliveries have just these; None while one of them is open."""
+    present = {Status(status): 1 for status in statuses}
+    return overall_status(present, scheduled=False) if present.keys() <= TERMINAL else None

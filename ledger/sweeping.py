@@ -20,7 +20,7 @@ UPDATE batch_channel c SET next_look_at = now() + make_interval(secs => :again)
          WHERE done_at IS NULL AND next_look_at < now() ORDER BY next_look_at LIMIT :most
            FOR UPDATE SKIP LOCKED) AS late
  WHERE c.batch_id = late.batch_id AND c.channel = late.channel
-RETURNING c.batch_id, c.channel
+RETURNING c.batch_id, c.channel, c.tally <> '{}' AS seen
 """
 
 _RELEASE = """
@@ -58,7 +58,10 @@ DELETE FROM send_ref r USING (
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A run nobody seems to be carrying, and the channels it is late for."""
+    """A run nobody seems to be carrying, and the channels it has looked at and is late for.
+
+    It need not be told of others: a run that is there and has not looked yet will. Behind a backlog many are.
+    """
 
     run: Run
     start_at: datetime | None
@@ -68,11 +71,12 @@ class Late:
 async def overdue(db: Database, most: int = 500) -> list[Late]:
     """Runs whose time to look has passed. They are put off a little, so that each is called once."""
     rows = await db.run(_OVERDUE, again=AGAIN, most=most)
-    channels: dict[UUID, list[str]] = {}
+    seen: dict[UUID, list[str]] = {row.batch_id: [] for row in rows}
     for row in rows:
-        channels.setdefault(row.batch_id, []).append(row.channel)
-    found = await _runs(db, list(channels))
-    return [Late(run, start_at, tuple(sorted(channels[UUID(run.batch)]))) for run, start_at in found]
+        if row.seen:
+            seen[row.batch_id].append(row.channel)
+    found = await _runs(db, list(seen))
+    return [Late(run, start_at, tuple(sorted(seen[UUID(run.batch)]))) for run, start_at in found]
 
 
 async def release(db: Database, channel: str) -> int:

@@ -27,6 +27,12 @@ CASES: dict[str, Case] = {
         "budget": Budget(1, 0, 0),
         "people": False,
     },
+    "a second delivery is added, the run may be lost": {
+        "tries": 1,
+        "attempts": 1,
+        "budget": Budget(0, 1, 0, additions=1),
+        "people": False,
+    },
     "moved, the first vendor idempotent": {
         "idempotent": (True, False),
         "first": BOTH,
@@ -54,6 +60,12 @@ DEEP: dict[str, Case] = {
         "attempts": 2,
         "budget": Budget(0, 0, 0),
         "people": False,
+    },
+    "a second delivery is added, retried by an operator": {
+        "tries": 1,
+        "attempts": 2,
+        "budget": Budget(1, 0, 1, additions=1),
+        "signals": False,
     },
     "two deliveries, moved": {
         "rows": 2,

@@ -25,4 +25,5 @@ GUARDS = {
     "reread": "a wake-up is only a hint: the run reads the rows, and waits again",
     "own_timer": "the run also wakes by its own timer",
     "sweep_rows": "the sweep goes by open rows, not by whether a run was ever started",
+    "add_open": "rows are added only to a batch that has not ended, under the lock that settle ends it with",
 }

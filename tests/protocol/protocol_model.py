@@ -61,6 +61,7 @@ class Protocol:
     def steps(self, s: State) -> Iterator[Step]:
         """Everything that can happen next."""
         yield from self._temporal(s)
+        yield from self._add(s)
         if s.run is Run.READS:
             yield from self._settle(s)
         for provider in PROVIDERS:
@@ -98,6 +99,15 @@ class Protocol:
             yield self._to(s, "woken by the signal", ALL_MOODS, run=Run.READS, hint=not self.has["reread"])
         if s.run is Run.WAITS and self.has["own_timer"]:
             yield self._to(s, "woken by its own timer", ALL_MOODS, run=Run.READS)
+
+    # A later commit brings one more delivery into the batch, whether its run was started or not; nobody is told of it.
+
+    def _add(self, s: State) -> Iterator[Step]:
+        ended = s.run is Run.CLOSED and not any(row.status is St.DEAD for row in s.rows)
+        if s.budget.additions and not (ended and self.has["add_open"]):
+            broken = "I1 a delivery was added to a batch that had ended: nobody looks there" if ended else None
+            budget = s.budget._replace(additions=s.budget.additions - 1)
+            yield self._to(s, "a delivery is added", (), broken, rows=(*s.rows, Row()), budget=budget)
 
     # settle: what is undelivered goes on; then the rows alone decide what the run does.
 

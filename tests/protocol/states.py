@@ -93,6 +93,7 @@ class Budget(NamedTuple):
     losses: int = 1  # of the workflow
     retries: int = 1  # of dead letters, by an operator
     moves: int = 0  # of queued rows to the other provider, by settle or divert
+    additions: int = 0  # of rows that a later commit brings into the batch
 
 
 class State(NamedTuple):

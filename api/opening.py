@@ -1,0 +1,91 @@
+"""Batches of a lane that are committed and not started yet: what is accepted meanwhile goes into the same run.
+
+A run costs Temporal as much as thirty messages cost all of Clarion, and a caller waits for the commit only. So under
+load commits are many and small, runs are few and large. A process that dies here leaves batches that the sweep starts.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ledger.batching import Batch
+
+_CROWD = 32  # deliveries from which a batch stays open for its full time
+_STARTS = 32  # runs being started, from which on the lane waits
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A batch whose run has not been started. `traceparent`: of a commit of its that is traced, if one is."""
+
+    batch: Batch
+    began: float  # by the loop's clock
+    traceparent: str | None
+
+
+class Opening:
+    """Of one lane, with one flush at a time."""
+
+    def __init__(self, start: Callable[[Open], Coroutine[Any, Any, None]], *, keep: float, cap: int) -> None:
+        """`start`: begin its run. `keep`: seconds under load, from its first commit. `cap`: deliveries it may have."""
+        self._start, self._keep, self._cap = start, keep, cap
+        self._open: dict[str, Open] = {}
+        self._lent = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def lend(self) -> Sequence[Batch]:
+        """Those the next flush may add to. None of them is started before they are back."""
+        self._lent = True
+        return [each.batch for each in self._open.values()]
+
+    def take_back(self, batches: Sequence[Batch] = (), traceparent: str | None = None) -> None:
+        """The flush is over; these it made or added to."""
+        self._lent = False
+        now = asyncio.get_running_loop().time()
+        for batch in batches:
+            known = self._open.get(batch.run.batch) or Open(batch, now, None)
+            self._open[batch.run.batch] = replace(known, batch=batch, traceparent=known.traceparent or traceparent)
+        self._see_to_it()
+
+    def crowded(self) -> Awaitable[None] | None:
+        """What to wait for before more is committed, when Temporal does not keep up; None when it does."""
+        return self._one_started() if len(self._starting) >= _STARTS else None
+
+    async def close(self) -> None:
+        """Start what is open, and wait for what is being started."""
+        for each in self._open.values():
+            self._begin(each)
+        self._open.clear()
+        while self._starting:
+            await asyncio.wait(self._starting)
+
+    async def _one_started(self) -> None:
+        await asyncio.wait(self._starting, return_when=asyncio.FIRST_COMPLETED)
+
+    def _see_to_it(self) -> None:
+        """Let the next start be made when its time has come; never here: callers are to hear of their commit first."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._open and not self._lent:
+            self._timer = asyncio.get_running_loop().call_at(min(map(self._end, self._open.values())), self._on_time)
+
+    def _on_time(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for each in [] if self._lent else [each for each in self._open.values() if self._end(each) <= now]:
+            del self._open[each.batch.run.batch]
+            self._begin(each)
+        self._see_to_it()
+
+    def _end(self, each: Open) -> float:
+        """By the loop's clock. A lone message does not wait for company that does not come."""
+        if each.batch.start_at is not None or each.batch.size >= self._cap:
+            return each.began
+        return each.began + self._keep * min(1.0, (each.batch.size - 1) / _CROWD)
+
+    def _begin(self, ready: Open) -> None:
+        task = asyncio.create_task(self._start(ready))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)

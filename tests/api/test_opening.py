@@ -1,0 +1,134 @@
+"""How long a committed batch waits for more before its run is started."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from api.opening import Open, Opening
+from domain.ids import new_id
+from domain.priorities import Priority
+from domain.runs import Part, Run
+from ledger.batching import Batch
+
+LONG = 3600.0  # seconds: nothing starts by the clock
+
+
+class Runs:
+    """Remembers what was started. `gate` closed: a start takes for ever."""
+
+    def __init__(self) -> None:
+        self.started: list[Open] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def start(self, ready: Open) -> None:
+        self.started.append(ready)
+        await self.gate.wait()
+
+    async def sizes(self) -> list[int]:
+        """Of what has been started, once all that is due now has been."""
+        await asyncio.sleep(0.02)
+        return [each.batch.size for each in self.started]
+
+
+def opening(runs: Runs, *, keep: float = LONG, cap: int = 100) -> Opening:
+    return Opening(runs.start, keep=keep, cap=cap)
+
+
+def batch(size: int) -> Batch:
+    return Batch(Run(str(new_id()), Priority.NORMAL, [Part("email", size, "sendgrid")]), None)
+
+
+def grown(small: Batch, size: int) -> Batch:
+    return replace(small, run=replace(small.run, parts=[Part("email", size, "sendgrid")]), had=small.size)
+
+
+async def test_a_lone_message_does_not_wait() -> None:
+    runs = Runs()
+    lane = opening(runs)
+    assert lane.lend() == []
+    lane.take_back([batch(1)])
+    assert await runs.sizes() == [1]
+
+
+async def test_a_crowd_waits_for_more_until_its_time_is_over() -> None:
+    runs = Runs()
+    lane, first = opening(runs, keep=0.2), batch(40)
+    lane.take_back([first])
+    assert await runs.sizes() == []
+    assert lane.lend() == [first]
+    lane.take_back([grown(first, 70)])
+    assert await runs.sizes() == []
+    await asyncio.sleep(0.3)
+    assert await runs.sizes() == [70]
+    assert lane.lend() == []
+
+
+async def test_a_full_one_does_not_wait() -> None:
+    runs = Runs()
+    lane, first = opening(runs), batch(40)
+    lane.take_back([first])
+    lane.lend()
+    lane.take_back([grown(first, 100)])
+    assert await runs.sizes() == [100]
+
+
+async def test_a_scheduled_one_does_not_wait() -> None:
+    runs = Runs()
+    opening(runs).take_back([replace(batch(40), start_at=datetime.now(UTC))])
+    assert await runs.sizes() == [40]
+
+
+async def test_what_a_flush_may_add_to_is_not_started_under_it() -> None:
+    runs = Runs()
+    lane, first = opening(runs, keep=0.05), batch(40)
+    lane.take_back([first])
+    lane.lend()
+    await asyncio.sleep(0.1)
+    assert await runs.sizes() == []
+    lane.take_back([grown(first, 50)])
+    assert await runs.sizes() == [50]
+
+
+async def test_a_flush_that_fails_starts_what_is_due() -> None:
+    runs = Runs()
+    lane = opening(runs, keep=0.05)
+    lane.take_back([batch(40)])
+    lane.lend()
+    await asyncio.sleep(0.1)
+    lane.take_back()
+    assert await runs.sizes() == [40]
+
+
+async def test_the_trace_of_any_commit_is_the_trace_of_the_run() -> None:
+    runs = Runs()
+    lane, first = opening(runs, keep=0.05), batch(40)
+    lane.take_back([first])
+    lane.take_back([grown(first, 50)], "00-trace")
+    lane.take_back([grown(grown(first, 50), 60)])
+    await asyncio.sleep(0.1)
+    assert [each.traceparent for each in runs.started] == ["00-trace"]
+
+
+async def test_at_its_end_everything_is_started() -> None:
+    runs = Runs()
+    lane = opening(runs)
+    lane.take_back([batch(40), batch(50)])
+    await lane.close()
+    assert await runs.sizes() == [40, 50]
+
+
+async def test_when_temporal_does_not_keep_up_the_lane_waits_for_a_start() -> None:
+    runs = Runs()
+    runs.gate.clear()
+    lane = opening(runs)
+    lane.take_back([batch(1) for _ in range(31)])
+    assert await runs.sizes() == [1] * 31
+    assert lane.crowded() is None
+    lane.take_back([batch(1)])
+    assert await runs.sizes() == [1] * 32
+    waiting = lane.crowded()
+    assert waiting is not None
+    runs.gate.set()
+    await waiting
+    assert lane.crowded() is None
