@@ -16,6 +16,7 @@ from api.reading import Reading
 from api.refusals import REFUSALS, problem_of
 from api.requests import MOST_BODY
 from api.room import Room
+from api.slicing import Slicing
 from api.webhook import Webhook
 from observe import logs, metrics
 from providers.base import Call
@@ -23,6 +24,7 @@ from providers.base import Call
 log = logs.get(__name__)
 
 _OF_STATUS = re.compile("/status/[^/]+")
+_BEGIN = 8  # notifications in one turn of the event loop: some 2 ms of it
 _ROOM = 64 * MOST_BODY  # as text; parsed and in a lane each byte becomes a few
 
 
@@ -52,6 +54,7 @@ class Door:
         self._public = parts.settings.reachable_at
         self._secure = secure.headers_of(parts.settings)
         self._room = Room(_ROOM)
+        self._slicing = Slicing(_BEGIN)
         self._hot: dict[str, Callable[[Request], Awaitable[Reply]]] = {
             "/notify": self._one,
             "/notify/batch": self._many,
@@ -92,6 +95,7 @@ class Door:
                 return None
 
     async def _one(self, request: Request) -> Reply:
+        await self._slicing.begin()
         tenant = await self._sender(request)
         self._notify.look(tenant, request.headers)
         return await self._notify.one(tenant, request.headers, await request.body())

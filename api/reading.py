@@ -22,7 +22,9 @@ from ledger.notifications import Asked, Found, statuses
 _PAGE = 100  # deliveries
 _TOGETHER = 128  # reads of one statement, by weight: each may bring a page of deliveries
 _WITH_EVENTS = 16  # weight of a read that brings their histories, up to 100 lines each
-_STATEMENTS = 2  # of one tenant at a time: under load a second one halves the wait, and costs no more
+_STATEMENTS = 2  # of one tenant at a time: one that takes long does not hold up all of its reads
+_PACE = 0.01  # seconds that reads gather after a statement of some: one costs what a dozen reads in it do
+_CROWD = 2  # reads in a statement from which the next waits its full pace
 _BOUND = 4096  # weight of one tenant's reads that may wait
 _KEPT = 1024  # groups, one for each tenant that reads
 
@@ -60,7 +62,7 @@ class Reading:
                 # One whose last read is under way may go too: its tenant then has a statement more for a moment.
                 self._groups = {name: kept for name, kept in self._groups.items() if kept.depth}
             group = self._groups[tenant] = Group(
-                partial(self._read, tenant), cap=_TOGETHER, bound=_BOUND, flushes=_STATEMENTS
+                partial(self._read, tenant), cap=_TOGETHER, bound=_BOUND, pace=_PACE, crowd=_CROWD, flushes=_STATEMENTS
             )
         return group
 

@@ -15,7 +15,8 @@ log = logs.get(__name__)
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_CROWD = 32  # items in a flush from which the next waits its full pace
+_CROWD = 32  # items in a flush from which the next waits its full pace, usually
+_AT_ONCE = 16  # items answered before whatever else waits has its turn
 
 # Results, one for each item in order, and what has to be done before the next flush but after everyone is answered.
 Flushed = tuple[Sequence[Out], Awaitable[None] | None]
@@ -54,18 +55,19 @@ class Group(Generic[In, Out]):
         cap: int,
         bound: int,
         pace: float = 0.0,
+        crowd: int = _CROWD,
         flushes: int = 1,
         turns: Turns[In] | None = None,
     ) -> None:
         """`cap`: weight of one flush (a single heavier item goes alone). `bound`: weight that may wait, then Full.
 
         `pace`: seconds to let the next items gather after a flush under load; shrinks to 0 when idle, and ends when
-        they fill a flush.
+        they fill a flush. `crowd`: items in a flush above which the next waits all of it.
         `flushes`: how many may be under way at once. `turns`: owners take turns; else first come, first served.
         """
         self._flush, self._cap, self._bound, self._pace, self._flushes = flush, cap, bound, pace, flushes
         self._waiting: Waiting[_Waiting[In, Out]] = Waiting(lambda each: each.weight)
-        self._turns = turns
+        self._crowd, self._turns = crowd, turns
         self._served: set[str] = set()  # whose items the last flush took
         self._newcomer = asyncio.Event()
         self._hurry = asyncio.Event()  # nothing is gained by letting more gather
@@ -112,7 +114,7 @@ class Group(Generic[In, Out]):
             if follow_up is not None:
                 await self._follow_unless_newcomer(follow_up)
             # One or two items a flush is an idle lane: nobody shall wait for company that does not come.
-            await self._pause(self._pace * min(1.0, (len(group) - 1) / _CROWD))
+            await self._pause(self._pace * min(1.0, (len(group) - 1) / self._crowd))
         # At once, not by a callback a moment later: an item put in that moment would wait for a task that has ended.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
@@ -152,7 +154,9 @@ class Group(Generic[In, Out]):
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
             return None
-        for waiting, result in zip(group, results, strict=True):
+        for n, (waiting, result) in enumerate(zip(group, results, strict=True), 1):
             if not waiting.answer.done():
                 waiting.answer.set_result(result)
+            if n % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         return follow_up

@@ -10,7 +10,7 @@ from uuid import UUID
 from domain.deliveries import Status, channel_status, outside, overall_status
 from domain.ids import DeliveryId
 from domain.runs import run_id
-from ledger.database import Database
+from ledger.database import NAMING, Database
 from ledger.sealing import RECIPIENT_ID
 from ledger.vault import Keys
 
@@ -108,11 +108,15 @@ class Found:
         )
 
 
-# The deliveries of `h`, a row of `notification`: totals of all, and those after the place in `a`.
+# The deliveries of `h`, a row of `notification`: totals of all, and those after the place in `a`. OFFSET 0: by the key
+# of each batch, whatever the planner thinks of their number.
 _DELIVERIES = """
 WITH mine AS MATERIALIZED (
-    SELECT batch_id, seq, recipient_id, channel, status, provider, attempt, possible_duplicates, reason, updated_at
-      FROM delivery WHERE batch_id = ANY(h.batch_ids) AND seq >= h.first_seq AND seq < h.first_seq + h.size
+    SELECT found.* FROM unnest(h.batch_ids) AS b(id) CROSS JOIN LATERAL (
+           SELECT batch_id, seq, recipient_id, channel, status, provider, attempt, possible_duplicates, reason,
+                  updated_at
+             FROM delivery WHERE batch_id = b.id AND seq >= h.first_seq AND seq < h.first_seq + h.size
+           OFFSET 0) AS found
 ), totals AS (
     SELECT jsonb_agg(jsonb_build_array(channel, status, n)) AS totals, max(changed) AS changed
       FROM (SELECT channel, status, count(*) AS n, max(updated_at) AS changed
@@ -125,17 +129,19 @@ SELECT t.totals, t.changed, page.*
         ORDER BY batch_id, seq LIMIT :limit) AS page ON true
 """
 
-# LIMIT 1: each is looked up by its key, whatever the planner thinks of their number. Metadata, which may be long, comes
-# with the first delivery only.
+# LIMIT 1: each is looked up by its key, whatever the planner thinks of their number. Arrays come through a SELECT,
+# which hides their lengths: no plan is thought better for just this number, so one is kept, as planning takes longer
+# than reading. Metadata, which may be long, comes with the first delivery only.
 _STATUS = f"""
 SELECT a.n, h.id, h.priority, h.tags, h.batch_ids, h.send_at, h.expires_at, h.created_at, h.scheduled,
        CASE WHEN coalesce(d.nth, 1) = 1 THEN h.metadata END AS metadata, d.*
-  FROM unnest(CAST(:ids AS uuid[]), CAST(:after_batches AS uuid[]), CAST(:after_seqs AS int[]))
-       WITH ORDINALITY AS a(id, after_batch, after_seq, n)
+  FROM {NAMING} CROSS JOIN unnest(
+       (SELECT CAST(:ids AS uuid[])), (SELECT CAST(:after_batches AS uuid[])), (SELECT CAST(:after_seqs AS int[]))
+       ) WITH ORDINALITY AS a(id, after_batch, after_seq, n)
  CROSS JOIN LATERAL (
        SELECT id, priority, metadata, tags, batch_ids, first_seq, size, send_at, expires_at, created_at,
               coalesce(send_at > now(), false) AS scheduled
-         FROM notification WHERE id = a.id AND tenant_id = :tenant LIMIT 1) AS h
+         FROM notification WHERE id = a.id AND tenant_id = scope.tenant LIMIT 1) AS h
  CROSS JOIN LATERAL ({_DELIVERIES}) AS d
  ORDER BY a.n, d.batch_id, d.seq
 """  # noqa: S608 - constants
@@ -164,7 +170,7 @@ async def statuses(db: Database, tenant: str, asked: Sequence[Asked], *, limit: 
     """
     distinct = list(dict.fromkeys(asked))
     after = [one.after or _START for one in distinct]
-    rows = await db.run(
+    rows = await db.run_naming(
         _STATUS,
         tenant=tenant,
         ids=[one.id for one in distinct],

@@ -31,6 +31,9 @@ SETTING = "clarion.tenant"  # local to a transaction; unset or empty: no row is 
 
 _MINE = f"current_setting('{SETTING}', true)"
 _OWN = f"tenant_id = {_MINE}"
+# The same, but no index is looked into for it. A statement that names its tenant itself is planned before that: the
+# planner then takes the tenant for nobody, and all of its deliveries, instead of the few asked for, for the fewest.
+_OWN_BY_KEY = f"{_OWN} IS TRUE"
 
 
 def _of_delivery(join: str) -> str:
@@ -143,7 +146,7 @@ TABLES: Mapping[str, Table] = {
             WORKER: f"SELECT, UPDATE ({_SENT})",
             OPERATE: f"SELECT, UPDATE ({_RETRIED})",
         },
-        _OWN,
+        _OWN_BY_KEY,
     ),
     "delivery_event": Table(
         {

@@ -45,6 +45,12 @@ async def held(group: Group[int, int], flushes: Flushes, *items: int, weight: in
     return tasks
 
 
+async def held_and_let_go(group: Group[int, int], flushes: Flushes, *items: int) -> list["asyncio.Task[int]"]:
+    tasks = await held(group, flushes, *items)
+    flushes.gate.set()
+    return tasks
+
+
 async def test_a_lone_item_is_flushed_at_once() -> None:
     flushes = Flushes()
     group = Group(flushes, cap=10, bound=10, pace=5)
@@ -215,6 +221,29 @@ async def test_who_has_little_is_let_in_beyond_the_bound() -> None:
         await group.put(5)
     flushes.gate.set()
     assert 2 in await asyncio.gather(*tasks)
+
+
+async def test_a_small_crowd_may_be_enough_to_wait_for_the_next() -> None:
+    flushes = Flushes()
+    group = Group(flushes, cap=100, bound=1000, pace=0.2, crowd=2)
+    await asyncio.gather(*await held_and_let_go(group, flushes, 1, 2, 3))
+    last = flushes.at[-1]
+    await asyncio.gather(group.put(4), group.put(5))
+    assert flushes.groups[-1] == [4, 5]
+    assert flushes.at[-1] - last >= 0.19
+
+
+async def test_others_have_their_turn_while_a_crowd_is_answered() -> None:
+    flushes, order = Flushes(), list[int | str]()
+    group = Group(flushes, cap=1000, bound=1000)
+    tasks = await held(group, flushes, *range(100, 200))
+    for task in tasks:
+        task.add_done_callback(lambda task: order.append(task.result()))
+    first = tasks[1]
+    first.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(order.append, "other"))
+    flushes.gate.set()
+    await asyncio.gather(*tasks)
+    assert order.index("other") < 50
 
 
 async def test_who_had_nothing_in_the_last_flush_does_not_wait_for_the_crowd() -> None:

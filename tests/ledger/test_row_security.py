@@ -33,7 +33,7 @@ from ledger import (
     tenants,
 )
 from ledger.audit import By
-from ledger.database import Database, execute
+from ledger.database import NAMING, Database, execute
 from ledger.dead_letter_list import Which
 from ledger.keys import Role
 from ledger.listing import Filters
@@ -41,7 +41,7 @@ from ledger.recipients import Person
 from ledger.roles import ONE_TENANT, LedgerRole
 from ledger.tenants import Tenant
 
-_FILTER = re.compile(r"\b(\w\.)?tenant_id = :tenant\b")
+_FILTER = re.compile(r"\b(\w\.)?tenant_id = (:tenant|scope\.tenant)\b")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def place(scene: Scene) -> dict[str, Any]:
 
 
 def asked(scene: Scene) -> dict[str, Any]:
-    return {"ids": [scene.waiting], "after_batches": [UUID(int=0)], "after_seqs": [-1], "limit": 50}
+    return {"ids": [scene.waiting], "after_batches": [UUID(int=0)], "after_seqs": [-1], "limit": 50, "tenant": "acme"}
 
 
 # Deliveries alone, as if what names them had been seen.
@@ -218,15 +218,31 @@ async def test_nothing_can_be_written_in_anothers_name(scene: Scene) -> None:
         await recipients.put(scene.write, "other", Person("cid", {"email": "cid@example.com"}))
 
 
+async def test_a_status_is_found_by_keys_and_not_among_all_of_the_tenants(scene: Scene) -> None:
+    """It is planned before its tenant is named, when nothing seems cheaper than all that nobody has."""
+    await accept(scene.owner, *(submission() for _ in range(200)))
+    await scene.owner.run("ANALYZE notification, delivery")
+    plan = await scene.read.run_naming(f"EXPLAIN {notifications._STATUS}", **asked(scene))
+    looked_into = {name for (line,) in plan for name in re.findall(r"Scan using (\S+)", line)}
+    assert {re.sub(r"_\d{4}_\d{2}|_default", "", name) for name in looked_into} == {
+        "notification_tenant_id_id_idx",
+        "delivery_pkey",
+    }
+
+
 async def test_one_connection_serves_tenants_in_turn(scene: Scene, database_url: str) -> None:
     """As a pooler hands it on: what a transaction was told ends with it, however that ends."""
     await accept(scene.owner, submission())
     one = Database(database_url, role=LedgerRole.API_READ, vault=vault(), pool_size=1)
     seen = "SELECT DISTINCT tenant_id FROM notification"
+    named = f"SELECT n.* FROM {NAMING} CROSS JOIN LATERAL ({seen} WHERE tenant_id = scope.tenant) AS n"
     try:
         for _ in range(2):
             for tenant in ("acme", "other"):
                 assert [row.tenant_id for row in await one.of(tenant).run(seen)] == [tenant]
+                assert await one.run(seen) == []
+                found = await one.of(tenant).run_naming(named, tenant="nobody's")
+                assert [row.tenant_id for row in found] == [tenant], "it is the connections' tenant"
                 assert await one.run(seen) == []
                 with pytest.raises(ZeroDivisionError):
                     async with one.of(tenant).begin() as connection:
