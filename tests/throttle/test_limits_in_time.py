@@ -26,7 +26,6 @@ PROCESSES = 3
 # Tokens a minute, which is also how many may come at once: what a microsecond does not divide is among them.
 BUCKETS = {"even": 6, "odd": 11, "slow": 2}
 
-
 Step = tuple[str, int | Fraction, int | list[list[Item]]]
 
 
@@ -246,7 +245,7 @@ async def side_of(kind: type[Side], url: str) -> AsyncIterator[Side]:
 
 
 @pytest.mark.parametrize("kind", [Side, Alone])
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories)
 async def test_limits_let_through_what_plain_buckets_and_counts_would(
     redis_url: str, kind: type[Side], history: Sequence[Sequence[Step]]
