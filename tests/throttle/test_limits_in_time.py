@@ -257,7 +257,7 @@ async def test_limits_let_through_what_plain_buckets_and_counts_would(
                 await trial.midnight()
             for step in steps_of_day:
                 await trial.do(step)
-        await trial.empty()
+            await trial.empty()
 
 
 @pytest.mark.parametrize("kind", [Side, Alone])
