@@ -22,6 +22,7 @@ from settings import Settings
 
 ME = By("test")
 QUOTA = 10
+BODY = {"channels": ["email"], "recipient_ids": ["ann@example.com"], "message": "Hello"}
 
 
 class Doors:
@@ -37,8 +38,11 @@ class Doors:
 
     async def notify(self, tenant: str, door: int = 0, key: str | None = None) -> Response:
         headers = {"Idempotency-Key": key or f"k{next(self._keys)}"}
-        body = {"channels": ["email"], "recipient_ids": ["ann@example.com"], "message": "Hello"}
-        return await self._callers[tenant][door].post("/notify", json=body, headers=headers)
+        return await self._callers[tenant][door].post("/notify", json=BODY, headers=headers)
+
+    async def batch(self, tenant: str, *keys: str) -> Response:
+        items = [BODY | {"idempotency_key": key} for key in keys]
+        return await self._callers[tenant][0].post("/notify/batch", json=items)
 
     async def many(self, tenant: str, n: int) -> list[int]:
         """So many, at both doors in turn."""
@@ -104,6 +108,7 @@ async def test_what_was_accepted_while_redis_died_is_there_and_nothing_else(door
 async def test_limits_are_shares_while_redis_is_away_and_whole_when_it_is_back(doors: Doors) -> None:
     await doors.limit("acme", daily={"email": QUOTA})
     first = await doors.notify("other", key="known")
+    assert (await doors.batch("other", "item")).status_code == 207
     assert await doors.many("acme", QUOTA + 2) == [202] * QUOTA + [429] * 2
     doors.server.kill()
 
@@ -111,9 +116,10 @@ async def test_limits_are_shares_while_redis_is_away_and_whole_when_it_is_back(d
     assert (closed.status_code, closed.json()["code"], closed.headers["Retry-After"]) == (503, "unavailable", "1")
     again = await doors.notify("other", key="known")
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert [(await doors.batch("other", *keys)).status_code for keys in (["item"], ["item", "new"])] == [207, 503]
     assert await doors.many("acme", QUOTA + 4) == [202] * QUOTA + [429] * 4, "each door has its half"
     assert REGISTRY.get_sample_value("clarion_limits_alone") == 1
-    assert len(await doors.accepted()) == 1 + 2 * QUOTA
+    assert len(await doors.accepted()) == 2 + 2 * QUOTA
 
     await doors.server.start()
     await doors.until_shared()
