@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from api.problems import Problem
+from api.problems import Problem, retry_after
 from api.terms import Terms
 from domain.channels import Channels
 from domain.limits import Limits, PerRecipient
@@ -15,6 +15,7 @@ from throttle.limits import Asks, Granted, Item, Limiter, LimitsAway, bucket, da
 
 _REQUESTS = "requests"
 _REMEMBERED = 10_000  # tenants that are told to wait
+_SHUT = Granted(bucket("", "", 1, rate=1, burst=1), 1.0, 0, 1.0, 0)  # for tenants that send nothing without Redis
 
 
 class Limiting:
@@ -54,14 +55,14 @@ class Limiting:
         return items
 
     async def take(self, tenant: str, asks: Asks) -> list[Granted]:
-        """Each ask is granted whole or costs nothing. Raises Problem 503 without Redis, if that is the tenant's way."""
+        """The first ask is granted whole or costs nothing, and so are the others, if it was granted."""
         try:
             granted = await self._limiter.take(asks)
         except LimitsAway:
             if self.of(tenant).without_redis == "closed":
-                raise Problem("unavailable", "Limits cannot be checked now.", headers={"Retry-After": "1"}) from None
+                return [_SHUT] * len(asks)
             granted = self._limiter.take_share(asks)
-        for grant in granted:
+        for grant in granted if granted[0].refused is None else granted[:1]:
             if grant.refused is not None:
                 metrics.count(metrics.LIMITED, grant.refused.limit.partition(" ")[0])
                 if grant.refused.limit == _REQUESTS:
@@ -75,6 +76,8 @@ class Limiting:
     def refusal(self, tenant: str, grant: Granted) -> Problem:
         """What to say of an ask that was not granted."""
         assert grant.refused is not None
+        if grant is _SHUT:
+            return Problem("unavailable", "Limits cannot be checked now.", headers=retry_after(1))
         return self._refusal(self.of(tenant), grant.refused.limit, grant.retry_after)
 
     def headers(self, tenant: str, grant: Granted) -> dict[str, str]:

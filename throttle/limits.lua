@@ -1,4 +1,4 @@
--- Takes all limits of many requests at once, or gives back what they took, with the server's clock. Whole microseconds.
+-- Takes all limits of many requests at once, or gives back what they took, with the server's clock. Microseconds.
 -- KEYS: the processes that ask; then what the items name by their number, from 1 on.
 -- ARGV: the step, the process; then each request: how many items it has ('+2': it is nothing without the last one
 --   that had no plus), and of each: key, kind, cost, and of a bucket (b) the time one unit takes to come back and
@@ -9,13 +9,18 @@ local now = clock[1] * 1000000 + clock[2]
 local DAY = 86400000000
 local today = math.floor(now / DAY)
 local LIVES = 10000000 -- a process that has not asked for so long is gone
+local GRAIN = 0.5 -- a unit of 1/11 minute has no end: eleven of them are a minute only nearly
 
-local full_at, used, changed = {}, {}, {}
+local full_in, used, changed = {}, {}, {}
 
--- When a bucket is full again, if nothing more is taken; at the earliest now.
+-- How long until a bucket is full, if nothing more is taken. Kept is when that is, whole microseconds and a fraction,
+-- which are read one by one: a number has no room for both.
 local function bucket(key)
-  if not full_at[key] then full_at[key] = math.max(now, tonumber(redis.call('GET', KEYS[key + 1]) or '0')) end
-  return full_at[key]
+  if not full_in[key] then
+    local whole, fraction = string.match(redis.call('GET', KEYS[key + 1]) or '0', '^(%d+)(.*)$')
+    full_in[key] = math.max(0, tonumber(whole) - now + tonumber('0' .. fraction))
+  end
+  return full_in[key]
 end
 
 -- What of today's quota is used.
@@ -30,15 +35,15 @@ end
 -- How long until an item fits; nil if it does now.
 local function wait(item)
   if item.kind == 'b' then
-    local early = bucket(item.key) + item.cost * item.unit - now - item.whole
-    return early > 0 and early or nil
+    local early = bucket(item.key) + item.cost * item.unit - item.whole
+    return early > GRAIN and early or nil
   end
   return quota(item.key) + item.cost > item.unit and DAY - now % DAY or nil
 end
 
 local function take(item, sign)
   if item.kind == 'b' then
-    full_at[item.key] = math.max(now, bucket(item.key) + sign * item.cost * item.unit)
+    full_in[item.key] = math.max(0, bucket(item.key) + sign * item.cost * item.unit)
   else
     -- What was taken on another day is gone with it.
     if sign < 0 and item.whole ~= today then return end
@@ -53,10 +58,12 @@ local function write()
   for key in pairs(changed) do
     if used[key] then
       redis.call('SET', KEYS[key + 1], today .. ':' .. int(used[key]), 'EX', 172800)
-    elseif full_at[key] <= now then
+    elseif full_in[key] == 0 then
       redis.call('DEL', KEYS[key + 1])
     else
-      redis.call('SET', KEYS[key + 1], int(full_at[key]), 'PX', math.ceil((full_at[key] - now) / 1000) + 1)
+      local whole, fraction = math.modf(full_in[key])
+      local full_at = int(now + whole) .. string.format('.%06d', fraction * 1000000)
+      redis.call('SET', KEYS[key + 1], full_at, 'PX', math.ceil(whole / 1000) + 1)
     end
   end
 end
@@ -97,7 +104,7 @@ while at <= #ARGV do
   if failing == 0 then
     for _, item in ipairs(items) do take(item, ARGV[1] == 'take' and 1 or -1) end
   end
-  local first = items[1] and items[1].kind == 'b' and bucket(items[1].key) - now or 0
+  local first = items[1] and items[1].kind == 'b' and bucket(items[1].key) or 0
   for _, number in ipairs({failing, math.ceil(longest), math.ceil(first)}) do answers[#answers + 1] = number end
 end
 write()

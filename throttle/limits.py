@@ -21,6 +21,7 @@ from throttle.policy import MICRO
 _SCRIPT = Path(__file__).with_name("limits.lua").read_text()
 _PREFIX = "clarion:{limits}"
 _DAY = 86_400
+_GRAIN = 0.5  # microseconds: a unit of 1/11 minute has no end, so eleven of them are a minute only nearly
 _AT_ONCE = 500  # requests in one trip
 _TOLD = 16  # of them answered before whatever else waits has its turn
 _REMEMBERED = 100_000  # keys of this process's own, without Redis
@@ -85,9 +86,10 @@ class Limiter:
     async def take(self, asks: Asks) -> list[Granted]:
         """The first ask is granted whole or costs nothing, and so are the others after it, if it was granted.
 
-        Raises LimitsAway.
+        If it was not, its refusal is theirs. Raises LimitsAway.
         """
-        return await self._put("take", asks)
+        granted = await self._put("take", asks)
+        return granted if granted[0].refused is None else granted[:1] * len(granted)
 
     async def give(self, ask: Sequence[Item], grant: Granted) -> None:
         """Undo what was granted, where it was: exactly, while Redis is there. Never raises."""
@@ -164,15 +166,32 @@ def _granted(ask: Sequence[Item], day: int, failing: int, wait: int, full_in: in
     return Granted(refused, wait / MICRO, max(0, left), full_in / MICRO, int(day), alone)
 
 
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """Microseconds of a clock that nobody sets, which begins late enough to have room for fractions; and the day."""
+
+    ticks: float
+    day: int  # since 1970, UTC
+    rest: float  # of it, in microseconds
+
+    @staticmethod
+    def read() -> "_Now":
+        day, second = divmod(time.time(), _DAY)
+        return _Now(time.monotonic() * MICRO, int(day), (_DAY - second) * MICRO)
+
+
 class _Alone:
-    """The same limits in this process's memory, each divided by the number of processes that were last seen."""
+    """The same limits in this process's memory, each divided by the number of processes that were last seen.
+
+    Of a bucket's burst that is at least one: else a limit below that number would let nothing through at all.
+    """
 
     def __init__(self) -> None:
         self._full_at: dict[str, float] = {}
         self._used: dict[tuple[int, str], int] = {}
 
     def take(self, asks: Asks, processes: int) -> list[Granted]:
-        now = time.time() * MICRO
+        now = _Now.read()
         self._forget(now)
         head = self._taken(asks[0], processes, now)
         if head.refused is not None:
@@ -180,41 +199,41 @@ class _Alone:
         return [head, *(self._taken(ask, processes, now) for ask in asks[1:])]
 
     def give(self, ask: Sequence[Item], processes: int, day: int) -> None:
-        now = time.time() * MICRO
+        now = _Now.read()
         for item in ask:
-            if item.kind == "b" or day == int(now / MICRO) // _DAY:
+            if item.kind == "b" or day == now.day:
                 self._move(item, -processes, now)
 
-    def _taken(self, ask: Sequence[Item], processes: int, now: float) -> Granted:
+    def _taken(self, ask: Sequence[Item], processes: int, now: _Now) -> Granted:
         waits = [(self._wait(item, processes, now), place) for place, item in enumerate(ask, 1)]
         longest, failing = max(waits, key=lambda wait: wait[0], default=(0.0, 0))
-        if longest <= 0:
-            failing = 0
+        if longest <= _GRAIN:
+            longest, failing = 0.0, 0
             for item in ask:
                 self._move(item, processes, now)
-        full_in = max(0.0, self._full_at.get(ask[0].key, now) - now) if ask else 0.0
-        day, wait = int(now / MICRO) // _DAY, math.ceil(max(0.0, longest))
-        return _granted(ask, day, failing, wait, math.ceil(full_in), alone=True)
+        full_in = self._full_in(ask[0], now) if ask else 0.0
+        return _granted(ask, now.day, failing, math.ceil(longest), math.ceil(full_in), alone=True)
 
-    def _wait(self, item: Item, processes: int, now: float) -> float:
+    def _full_in(self, item: Item, now: _Now) -> float:
+        return max(0.0, self._full_at.get(item.key, 0.0) - now.ticks)
+
+    def _wait(self, item: Item, processes: int, now: _Now) -> float:
         if item.kind == "b":
-            return max(now, self._full_at.get(item.key, now)) + item.cost * item.unit * processes - now - item.whole
-        day = int(now / MICRO) // _DAY
-        over = self._used.get((day, item.key), 0) + item.cost > item.unit // processes
-        return (day + 1) * _DAY * MICRO - now if over else 0.0
+            unit = item.unit * processes
+            return self._full_in(item, now) + item.cost * unit - max(item.whole, unit)
+        over = self._used.get((now.day, item.key), 0) + item.cost > item.unit // processes
+        return now.rest if over else 0.0
 
-    def _move(self, item: Item, processes: int, now: float) -> None:
+    def _move(self, item: Item, processes: int, now: _Now) -> None:
         """A negative number of processes gives back."""
         if item.kind == "b":
-            full_at = max(now, self._full_at.get(item.key, now)) + item.cost * item.unit * processes
-            self._full_at[item.key] = full_at
+            self._full_at[item.key] = now.ticks + self._full_in(item, now) + item.cost * item.unit * processes
         else:
-            place = int(now / MICRO) // _DAY, item.key
+            place = now.day, item.key
             self._used[place] = max(0, self._used.get(place, 0) + (item.cost if processes > 0 else -item.cost))
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now: _Now) -> None:
         if len(self._full_at) > _REMEMBERED:
-            self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
+            self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now.ticks}
         if len(self._used) > _REMEMBERED:
-            today = int(now / MICRO) // _DAY
-            self._used = {place: n for place, n in self._used.items() if place[0] == today}
+            self._used = {place: n for place, n in self._used.items() if place[0] == now.day}
