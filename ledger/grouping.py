@@ -16,7 +16,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 _CROWD = 32  # items in a flush from which the next waits its full pace, usually
-_AT_ONCE = 16  # items answered before whatever else waits has its turn
+_AT_ONCE = 128  # items answered before whatever else waits has its turn
 
 # Results, one for each item in order, and what has to be done before the next flush but after everyone is answered.
 Flushed = tuple[Sequence[Out], Awaitable[None] | None]

@@ -23,7 +23,7 @@ _PREFIX = "clarion:{limits}"
 _DAY = 86_400
 _GRAIN = 0.5  # microseconds: a unit of 1/11 minute has no end, so eleven of them are a minute only nearly
 _AT_ONCE = 500  # requests in one trip
-_TOLD = 16  # of them answered before whatever else waits has its turn
+_TOLD = 128  # of them answered before whatever else waits has its turn
 _REMEMBERED = 100_000  # keys of this process's own, without Redis
 
 

@@ -236,14 +236,14 @@ async def test_a_small_crowd_may_be_enough_to_wait_for_the_next() -> None:
 async def test_others_have_their_turn_while_a_crowd_is_answered() -> None:
     flushes, order = Flushes(), list[int | str]()
     group = Group(flushes, cap=1000, bound=1000)
-    tasks = await held(group, flushes, *range(100, 200))
+    tasks = await held(group, flushes, *range(100, 500))
     for task in tasks:
         task.add_done_callback(lambda task: order.append(task.result()))
     first = tasks[1]
     first.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(order.append, "other"))
     flushes.gate.set()
     await asyncio.gather(*tasks)
-    assert order.index("other") < 50
+    assert order.index("other") < 300
 
 
 async def test_who_had_nothing_in_the_last_flush_does_not_wait_for_the_crowd() -> None:
