@@ -4,10 +4,10 @@ Formats: https://firebase.google.com/docs/reference/fcm/rest/v1/projects.message
 https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode
 """
 
-import secrets
 import time
 from typing import Any
 
+from sandbox import ids
 from sandbox.control import Answer, FcmControl
 from sandbox.credentials import FCM_PROJECT
 from sandbox.messages import Message
@@ -65,7 +65,7 @@ class Fcm(HttpVendor):
             content = call.json()
         except ValueError:
             raise Refused(_error(400, message="Invalid JSON payload received.")) from None
-        name = f"projects/{FCM_PROJECT}/messages/0:{time.time_ns() // 1000}%{secrets.token_hex(8)}"
+        name = f"projects/{FCM_PROJECT}/messages/0:{time.time_ns() // 1000}%{ids.hexadecimal(8)}"
         message = read(content, name, call)
         if content.get("validate_only"):
             return Turn(reply(200, {"name": f"projects/{FCM_PROJECT}/messages/fake_message_id"}))

@@ -4,10 +4,10 @@ Formats: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send 
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 """
 
-import secrets
 import time
 from typing import Any
 
+from sandbox import ids
 from sandbox.control import Answer, Receipt, SendGridControl
 from sandbox.messages import Message
 from sandbox.shared import Shared
@@ -65,7 +65,7 @@ class SendGrid(ReportingVendor):
         raise Refused(_error(404, "not found"))
 
     async def _send(self, call: Call) -> Turn[Reply]:
-        message_id = secrets.token_urlsafe(16)
+        message_id = ids.urlsafe(16)
         try:
             content = call.json()
         except ValueError:

@@ -5,7 +5,6 @@ Signature: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/g
 
 import asyncio
 import base64
-import secrets
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -14,7 +13,7 @@ import orjson
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox import keys
+from sandbox import ids, keys
 from sandbox.control import Receipt, SendGridControl
 from sandbox.messages import Message
 from sandbox.postman import Parcel, Post
@@ -52,11 +51,11 @@ class EventPost:
             "email": message.to,
             "timestamp": int(at),
             "smtp-id": f"<{message.id}@geopod-ismtpd-sandbox>",
-            "sg_message_id": f"{message.id}.recvd-sandbox-1-{secrets.token_hex(4)}-0.0",
+            "sg_message_id": f"{message.id}.recvd-sandbox-1-{ids.hexadecimal(4)}-0.0",
         }
         ending = receipt.event or _USUAL[receipt.report]
         return [
-            common | {"event": name, "sg_event_id": secrets.token_urlsafe(16)} | _DETAILS.get(name, {})
+            common | {"event": name, "sg_event_id": ids.urlsafe(16)} | _DETAILS.get(name, {})
             for name in ("processed", ending)
         ]
 

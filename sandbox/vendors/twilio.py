@@ -6,7 +6,6 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-security
 
 import base64
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from sandbox import ids
 from sandbox.control import Answer, Receipt
 from sandbox.desk import CallRules, LiveRule
 from sandbox.messages import Message
@@ -93,7 +93,7 @@ class Twilio(ReportingVendor):
         raise Refused(_error(404, 20404, f"The requested resource {call.path} was not found"))
 
     async def _send(self, call: Call) -> Turn[Reply]:
-        message = _read(call, f"SM{secrets.token_hex(16)}")
+        message = _read(call, f"SM{ids.hexadecimal(16)}")
         return await self.take([message], reply(201, self._store.resource(message, time.time())))
 
     async def accept(

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from urllib.parse import urlencode
 
+from sandbox import ids
 from sandbox.postman import Parcel, Post
 from sandbox.vendors.reporting import Event
 
@@ -35,7 +36,7 @@ def _post(event: Event, account: str, token: str) -> Post:
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         "User-Agent": "TwilioProxy/1.1",
-        "I-Twilio-Idempotency-Token": secrets.token_hex(16),
+        "I-Twilio-Idempotency-Token": ids.hexadecimal(16),
         "X-Twilio-Signature": _signature(message.callback, fields, secrets.token_hex(16) if event.forged else token),
     }
     return Post("twilio", message.callback, urlencode(fields).encode(), headers)
