@@ -5,14 +5,19 @@ load commits are many and small, runs are few and large. A process that dies her
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from ledger.batching import Batch
 
 _CROWD = 32  # deliveries from which a batch stays open for its full time
 _STARTS = 32  # runs being started, from which on the lane waits
+_BRISK = 0.02  # seconds in which a run is started where little is in its way: mostly 5 to 15 ms, in a flood 50
+_TIMES = 15.0  # a batch stays open for so many times what starts take longer than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class Open:
 
     batch: Batch
     began: float  # by the loop's clock
-    traceparent: str | None
+    traceparent: str | None = None
 
 
 class Opening:
@@ -34,6 +39,7 @@ class Opening:
         self._lent = False
         self._timer: asyncio.TimerHandle | None = None
         self._starting: set[asyncio.Task[None]] = set()
+        self._took: deque[float] = deque([0.0], maxlen=8)  # seconds, of the last starts
 
     def lend(self) -> Sequence[Batch]:
         """Those the next flush may add to. None of them is started before they are back."""
@@ -45,8 +51,8 @@ class Opening:
         self._lent = False
         now = asyncio.get_running_loop().time()
         for batch in batches:
-            known = self._open.get(batch.run.batch) or Open(batch, now, None)
-            self._open[batch.run.batch] = replace(known, batch=batch, traceparent=known.traceparent or traceparent)
+            known = self._open.get(batch.run.batch) or Open(batch, now)
+            self._open[batch.run.batch] = Open(batch, known.began, known.traceparent or traceparent)
         self._see_to_it()
 
     def crowded(self) -> Awaitable[None] | None:
@@ -85,9 +91,18 @@ class Opening:
         """By the loop's clock. A lone message does not wait for company that does not come."""
         if each.batch.start_at is not None or each.batch.size >= self._cap:
             return each.began
-        return each.began + self._keep * min(1.0, (each.batch.size - 1) / _CROWD)
+        return each.began + self._keep * min(1.0, max((each.batch.size - 1) / _CROWD, self._pressed()))
+
+    def _pressed(self) -> float:
+        """From 0 to 1, by how long starts take: of many small runs all would wait for each other, at every step."""
+        return min(1.0, max(0.0, fmean(self._took) - _BRISK) * _TIMES / self._keep)
 
     def _begin(self, ready: Open) -> None:
-        task = asyncio.create_task(self._start(ready))
+        task = asyncio.create_task(self._timed(ready))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+
+    async def _timed(self, ready: Open) -> None:
+        began = time.perf_counter()
+        await self._start(ready)
+        self._took.append(time.perf_counter() - began)

@@ -64,6 +64,24 @@ async def test_a_crowd_waits_for_more_until_its_time_is_over() -> None:
     assert lane.lend() == []
 
 
+async def test_while_starts_take_long_a_lone_message_waits_for_company_too() -> None:
+    runs = Runs()
+    lane = opening(runs, keep=0.4)
+    runs.gate.clear()
+    for _ in range(8):
+        lane.take_back([batch(1)])
+        await runs.sizes()
+    await asyncio.sleep(0.1)
+    runs.gate.set()
+    await asyncio.sleep(0.02)
+    lone = batch(1)
+    lane.take_back([lone])
+    assert lane.lend() == [lone]
+    await asyncio.sleep(0.5)
+    lane.take_back()
+    assert await runs.sizes() == [1] * 9
+
+
 async def test_a_full_one_does_not_wait() -> None:
     runs = Runs()
     lane, first = opening(runs), batch(40)
