@@ -183,7 +183,7 @@ class Sending:
         if not wanted:
             self._look_at = now + _LOOK_AGAIN
             if not room:  # what is claimed and cannot be called yet only runs into its time-out
-                self._means.places.wait(self._leg.provider, self._owner, self._most, self._called)
+                self._means.places.wait(self._leg.provider, self._owner, self._leg.priority, self._most, self._called)
             return
         admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
         if admission.granted:
@@ -195,7 +195,7 @@ class Sending:
 
     def _room(self) -> int:
         """Rows that may be claimed until this process has as many calls in flight as the vendor's connections."""
-        calls = self._means.places.room(self._leg.provider, self._owner, self._most)
+        calls = self._means.places.room(self._leg.provider, self._owner, self._leg.priority, self._most)
         return calls * self._outlet.provider.card.batch_size
 
     def _called(self) -> None:
@@ -258,7 +258,7 @@ class Sending:
         claims = await self._in_time(outlet, claims)
         if not claims:
             return
-        with self._means.places.taken(outlet.leg.provider, self._owner):
+        with self._means.places.taken(outlet.leg.provider, self._owner, outlet.leg.priority):
             await self._send(outlet, claims)
 
     async def _send(self, outlet: Outlet, claims: Sequence[Claim]) -> None:
