@@ -5,7 +5,7 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # More than the cores of a small machine: most tests wait for something.
-JOBS ?= 4
+JOBS ?= 5
 TESTS ?= tests
 SECONDS ?= 600
 SEED ?= 1

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.places import Places
+from domain.priorities import Priority
 from domain.shares import RESERVE, room
 from domain.turns import QUANTUM, Waiting
 
+NORMAL = Priority.NORMAL
 Item = tuple[str, int, int]  # owner, number, weight
 
 
@@ -79,32 +81,36 @@ def test_places_at_a_vendor_are_left_to_others() -> None:
     with ExitStack() as calls:
         for places in (fair, plain):
             for _ in range(8):
-                calls.enter_context(places.taken("vendor", "flood"))
+                calls.enter_context(places.taken("vendor", "flood", NORMAL))
         _check_what_is_left(fair, plain)
-    assert fair.room("vendor", "flood", 8) == 8
+    assert fair.room("vendor", "flood", NORMAL, 8) == 8
 
 
 def _check_what_is_left(fair: Places, plain: Places) -> None:
-    assert (fair.room("vendor", "flood", 8), fair.room("vendor", "small", 8), fair.room("other", "flood", 8)) == (
+    assert (
+        fair.room("vendor", "flood", NORMAL, 8),
+        fair.room("vendor", "small", NORMAL, 8),
+        fair.room("other", "flood", NORMAL, 8),
+    ) == (
         0,
         2,
         8,
     )
-    assert plain.room("vendor", "small", 8) == 0
-    with fair.taken("vendor", "small"):
-        assert fair.room("vendor", "small", 8) == 1
-    assert fair.room("vendor", "small", 8) == 2
+    assert plain.room("vendor", "small", NORMAL, 8) == 0
+    with fair.taken("vendor", "small", NORMAL):
+        assert fair.room("vendor", "small", NORMAL, 8) == 1
+    assert fair.room("vendor", "small", NORMAL, 8) == 2
 
 
 async def test_who_waits_for_a_place_is_called_owner_by_owner() -> None:
     places, called = Places(), list[str]()
     with ExitStack() as calls:
         for _ in range(4):
-            calls.enter_context(places.taken("vendor", "other"))
+            calls.enter_context(places.taken("vendor", "other", NORMAL))
         for owner, n in (("flood", 1), ("flood", 2), ("flood", 3), ("small", 1)):
-            places.wait("vendor", owner, 4, partial(called.append, f"{owner} {n}"))
+            places.wait("vendor", owner, NORMAL, 4, partial(called.append, f"{owner} {n}"))
         gone = partial(called.append, "gone")
-        places.wait("vendor", "flood", 4, gone)
+        places.wait("vendor", "flood", NORMAL, 4, gone)
         places.leave("vendor", gone)
         await asyncio.sleep(0.12)
         assert sorted(called) == ["flood 1", "flood 2", "small 1"]  # each tick one of each, out of the reserve
@@ -115,12 +121,12 @@ async def test_who_waits_for_a_place_is_called_owner_by_owner() -> None:
 async def test_a_process_that_falls_behind_takes_less_in_hand_and_more_again_when_it_has_time() -> None:
     places = Places()
     keeping = asyncio.create_task(places.keep())
-    whole = places.room("vendor", "a", 10_000)
+    whole = places.room("vendor", "a", NORMAL, 10_000)
     for _ in range(20):
         time.sleep(0.08)  # noqa: ASYNC251 - something holds the loop up
         await asyncio.sleep(0.001)
-    behind = places.room("vendor", "a", 10_000)
+    behind = places.room("vendor", "a", NORMAL, 10_000)
     assert behind < whole / 2
     await asyncio.sleep(0.5)
-    assert places.room("vendor", "a", 10_000) > behind
+    assert places.room("vendor", "a", NORMAL, 10_000) > behind
     keeping.cancel()
