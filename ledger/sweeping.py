@@ -11,6 +11,7 @@ from domain.runs import SHARED, Part, Run
 from ledger.database import Database
 
 AGAIN = 30.0  # seconds until a run the sweep has called is called again
+HEARD = 3.0  # seconds until every worker has read how providers stand: who looks before that waits for a minute again
 PRUNE_AT_ONCE = 5000  # rows of a table
 
 # Covers an unstarted batch, a lost start or signal, an operator's retry, a run that Temporal lost or somebody ended.
@@ -24,7 +25,7 @@ RETURNING c.batch_id, c.channel, c.tally <> '{}' AS seen
 """
 
 _RELEASE = """
-UPDATE batch_channel c SET next_look_at = now()
+UPDATE batch_channel c SET next_look_at = least(c.next_look_at, now() + make_interval(secs => :heard))
   FROM (SELECT batch_id, channel FROM batch_channel WHERE done_at IS NULL AND held AND channel = :channel
            FOR UPDATE SKIP LOCKED) AS waiting
  WHERE c.batch_id = waiting.batch_id AND c.channel = waiting.channel
@@ -80,8 +81,8 @@ async def overdue(db: Database, most: int = 500) -> list[Late]:
 
 
 async def release(db: Database, channel: str) -> int:
-    """Let the runs that wait for a provider of this channel be called by the next sweeps. Returns how many."""
-    return len(await db.run(_RELEASE, channel=channel))
+    """Let the runs that wait for a provider of this channel be called by the sweeps in a moment. Returns how many."""
+    return len(await db.run(_RELEASE, channel=channel, heard=HEARD))
 
 
 async def runs_of(db: Database, batches: Sequence[UUID]) -> list[Run]:

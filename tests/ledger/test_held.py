@@ -186,6 +186,8 @@ async def test_those_who_wait_are_called_when_a_provider_works_again(db: Databas
     assert await sweeping.overdue(db) == []
     assert await sweeping.release(db, "another channel") == 0
     assert await sweeping.release(db, RESENDING.name) == 1
+    assert await sweeping.overdue(db) == []  # workers have to hear of it first
+    await db.run("UPDATE batch_channel SET next_look_at = next_look_at - make_interval(secs => :s)", s=sweeping.HEARD)
     assert [late.run.batch for late in await sweeping.overdue(db)] == [str(waiting)]
     await looked(db, waiting)
     assert await sweeping.release(db, RESENDING.name) == 0
