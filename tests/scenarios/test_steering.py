@@ -102,7 +102,7 @@ async def test_with_all_disabled_messages_wait_and_go_when_one_is_back(stage: St
     _, ready = await stage.call("GET", "/readyz")
     assert ready["status"] == "degraded"
     await _says(stage, "sns", "enable")
-    status = await stage.until(id, "COMPLETED")
+    status = await stage.until(id, "COMPLETED", within=10)
     assert (status["deliveries"][0]["provider"], status["deliveries"][0]["attempts"]) == ("sns", 1)
 
 
