@@ -4,12 +4,12 @@ Formats: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.ht
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
 
-import secrets
 import uuid
 from typing import Any
 
 import orjson
 
+from sandbox import ids
 from sandbox.control import Answer, Receipt, SesControl
 from sandbox.messages import Message
 from sandbox.shared import Shared
@@ -81,7 +81,7 @@ class Ses(ReportingVendor):
         raise Refused(_error(404, "UnknownOperationException", "The requested operation is not known."))
 
     async def _send(self, call: Call) -> Turn[Reply]:
-        message_id = f"0100{secrets.token_hex(6)}-{uuid.uuid4()}-000000"
+        message_id = f"0100{ids.hexadecimal(6)}-{uuid.uuid4()}-000000"
         try:
             messages = read_mail(call.json(), message_id, call.header(b"traceparent"))
         except BadRequest as bad:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from sandbox import ids
 from sandbox.control import Answer
 from sandbox.desk import CallRules
 from sandbox.messages import Message
@@ -75,7 +76,7 @@ class _Handler:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: _Envelope) -> str:
         """After the final dot."""
-        message_id = secrets.token_hex(8)
+        message_id = ids.hexadecimal(8)
         rules = envelope.rules or self._vendor.desk.open_call()
         live = rules.rule_for(envelope.rcpt_tos[0])
         answer = f"250 2.0.0 OK queued as {message_id}"
