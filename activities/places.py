@@ -14,7 +14,6 @@ _LAG = 0.012  # seconds: this late, the process has more in hand than it can ser
 _LEAST = 32  # sends in hand at a provider, however busy the process is
 _TICK = 0.05  # seconds that places gather before somebody is called: a claim for each would be a query a message
 CHUNK = 16  # places worth a claim, where more is due; and for which one of those that wait is called
-
 _YIELD = 4  # while more urgent ones wait, others hold so small a part of the places
 
 _Call = Callable[[], None]

@@ -25,7 +25,7 @@ log = logs.get(__name__)
 
 _OF_STATUS = re.compile("/status/[^/]+")
 _BEGIN = (
-    64  # notifications in one turn of the event loop: 15 ms of it. With 8, groups became small and costs rose a sixth
+    64  # notifications in one turn of the event loop, 15 ms of it; with 8 groups were small and costs a sixth higher
 )
 _ROOM = 64 * MOST_BODY  # as text; parsed and in a lane each byte becomes a few
 

@@ -88,14 +88,15 @@ class Opening:
         self._see_to_it()
 
     def _end(self, each: Open) -> float:
-        """By the loop's clock. A lone message does not wait for company that does not come."""
+        """By the loop's clock. A lone message does not wait for company that does not come.
+
+        Unless starts take long: of many small runs all would wait for each other, at every step.
+        """
         if each.batch.start_at is not None or each.batch.size >= self._cap:
             return each.began
-        return each.began + self._keep * min(1.0, max((each.batch.size - 1) / _CROWD, self._pressed()))
-
-    def _pressed(self) -> float:
-        """From 0 to 1, by how long starts take: of many small runs all would wait for each other, at every step."""
-        return min(1.0, max(0.0, fmean(self._took) - _BRISK) * _TIMES / self._keep)
+        crowded = self._keep * (each.batch.size - 1) / _CROWD
+        pressed = _TIMES * (fmean(self._took) - _BRISK)
+        return each.began + min(self._keep, max(crowded, pressed))
 
     def _begin(self, ready: Open) -> None:
         task = asyncio.create_task(self._timed(ready))
