@@ -30,6 +30,18 @@ _LOST = frozenset({"57P01", "57P02", "57P03", "57014", "25006"})  # shut down, s
 _REFUSED = frozenset({"22023", "42501", "28000", "28P01", "3D000"})  # on connecting: no such role, user, database
 _LOST_CLASSES = frozenset({"08", "53", "58"})  # connection; too many clients, disk full, no memory; I/O error
 
+# What these roles do goes by keys. Plans are kept, and one made while a table was small (a new ledger, a new month)
+# would go through all of it until statistics are taken again: in a first burst each record read the whole month.
+_BY_KEYS = {"enable_seqscan": "off"}
+_KEY_BY_KEY = {**_BY_KEYS, "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_PLANNER: Mapping[LedgerRole, Mapping[str, str]] = {
+    LedgerRole.API_READ: _BY_KEYS,
+    LedgerRole.API_WRITE: _KEY_BY_KEY,
+    LedgerRole.INTAKE: _KEY_BY_KEY,
+    LedgerRole.RECEIPTS: _KEY_BY_KEY,
+    LedgerRole.WORKER: _KEY_BY_KEY,
+}
+
 
 class LedgerUnavailable(Exception):
     """PostgreSQL cannot be reached, or the connection broke: nothing is known of an unfinished COMMIT."""
@@ -58,11 +70,8 @@ class Database:
         vault: "Vault | None" = None,
         pool_size: int = 10,
         application: str = "clarion",
-        planner: Mapping[str, str] | None = None,
     ) -> None:
         """`url` as `postgresql://user:password@host:port/name`. `role` None: what that user may do itself.
-
-        `planner`: settings of PostgreSQL's for how statements of these connections are planned.
 
         `vault` None: only for work that touches no address and no message.
         """
@@ -85,8 +94,7 @@ class Database:
                     "application_name": application,
                     "jit": "off",
                     "enable_partition_pruning": "off",
-                    **({"role": role.value} if role else {}),
-                    **(planner or {}),
+                    **({"role": role.value, **_PLANNER.get(role, {})} if role else {}),
                 },
             ),
         )

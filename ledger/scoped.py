@@ -14,8 +14,6 @@ _POOLS = {
     LedgerRole.RECEIPTS: 3,  # one commit at a time, its traces, and the beat
     LedgerRole.OPERATE: 3,  # keys, the backlog, providers
 }
-# What a tenant reads goes by keys. Plans are kept, and one made while a table was small must not go through all of it.
-_BY_KEYS = {LedgerRole.API_READ: {"enable_seqscan": "off"}}
 
 
 class Ledgers:
@@ -24,9 +22,7 @@ class Ledgers:
     def __init__(self, url: str, vault: Vault, *, application: str = "clarion api") -> None:
         """`url` as for Database; its user must be able to take the roles."""
         pools = {
-            role: Database(
-                url, role=role, vault=vault, pool_size=n, application=application, planner=_BY_KEYS.get(role)
-            )
+            role: Database(url, role=role, vault=vault, pool_size=n, application=application)
             for role, n in _POOLS.items()
         }
         self._read, self._write = pools[LedgerRole.API_READ], pools[LedgerRole.API_WRITE]
