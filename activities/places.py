@@ -97,18 +97,18 @@ class Places:
             owners = len(taken) + 1
         if not self._fair:
             return max(0, most - taken.total())
-        return shares.room(own, taken.total(), most, owners)
+        return max(shares.room(own, taken.total(), most, owners), shares.least(own, most, owners))
 
     @contextmanager
-    def taken(self, provider: str, owner: str, priority: Priority) -> Generator[None]:
-        """A send is in hand inside the block, from its call until it is recorded."""
+    def taken(self, provider: str, owner: str, priority: Priority, calls: int = 1) -> Generator[None]:
+        """So many sends are in hand inside the block: first while they are claimed, then each until it is recorded."""
         taken, urgency = self._taken[provider], self._urgency[provider]
-        taken[owner] += 1
-        urgency[priority] += 1
+        taken[owner] += calls
+        urgency[priority] += calls
         try:
             yield
         finally:
-            urgency[priority] -= 1
-            taken[owner] -= 1
+            urgency[priority] -= calls
+            taken[owner] -= calls
             if not taken[owner]:
                 del taken[owner]

@@ -185,9 +185,11 @@ class Sending:
             if not room:  # what is claimed and cannot be called yet only runs into its time-out
                 self._means.places.wait(self._leg.provider, self._owner, self._leg.priority, self._most, self._called)
             return
-        admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
-        if admission.granted:
-            await self._claim_granted(admission, calls)
+        # From here on, or several executions that look at the same room would all take it.
+        with self._means.places.taken(self._leg.provider, self._owner, self._leg.priority, self._calls_for(wanted)):
+            admission = await self._means.gate.admit(self._leg.provider, wanted, self._leg.priority)
+            if admission.granted:
+                await self._claim_granted(admission, calls)
         if admission.granted < wanted:
             self._hold(admission, now)
         elif not self._due:
@@ -197,6 +199,9 @@ class Sending:
         """Rows that may be claimed until this process has as many calls in flight as the vendor's connections."""
         calls = self._means.places.room(self._leg.provider, self._owner, self._leg.priority, self._most)
         return calls * self._outlet.provider.card.batch_size
+
+    def _calls_for(self, rows: int) -> int:
+        return -(-rows // self._outlet.provider.card.batch_size)
 
     def _called(self) -> None:
         """There is room again, and it is our turn."""
