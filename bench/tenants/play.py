@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from bench.driver import Load, offered
 from bench.load import Result, Target, run
 from bench.numbers import percentile
 from bench.site import site
 from bench.verdict import settled
+from domain.priorities import Priority
 from ledger import keys, tenants
 from ledger.audit import By
 from ledger.database import Database
@@ -73,16 +74,13 @@ async def play(fairness: bool, log: Path) -> Played:
 
 async def _played(fairness: bool, stack: Stack, db: Database) -> Played:
     data, url = stack.addresses.data_dir, stack.addresses.api
-    a, b = [Target(url, await _key(db, name)) for name in ("a", "b")]
+    flooder, b = await _key(db, "a"), Target(url, await _key(db, "b"))
     await run(b, clients=4, rate=RATE, seconds=5, make_body=_single)  # everything is warm, and B has never been cold
     quiet = await run(b, clients=16, rate=RATE, seconds=QUIET, make_body=_single, accepted_ids=data / "quiet")
-    stop = asyncio.Event()
     began = time.time()
-    flooding = asyncio.create_task(
-        run(a, clients=CLIENTS, make_body=_many, accepted_ids=data / "flood", rest=1.0, stop=stop)
-    )
+    # From a process of its own: B's answers are not to wait while A's requests are made.
+    flooding = asyncio.create_task(offered(_flood(url, flooder, data / "flood")))
     small = await run(b, clients=256, rate=RATE, seconds=FLOOD, make_body=_single, accepted_ids=data / "small")
-    stop.set()
     flood = await flooding
     vendors = data / "sandbox" / "log.jsonl"
     sent = sum(began <= orjson.loads(line)["at"] <= time.time() for line in vendors.read_bytes().splitlines())
@@ -109,15 +107,20 @@ async def _key(db: Database, name: str) -> str:
 
 
 def _single(n: int) -> bytes:
-    return _body([f"small{n % 500}"], f"small {n}")
+    return orjson.dumps({"channels": ["sms"], "recipient_ids": [f"small{n % 500}"], "message": f"small {n}"})
 
 
-def _many(n: int) -> bytes:
-    return _body([f"crowd{n % 100}-{m}" for m in range(RECIPIENTS)], f"flood {n}")
-
-
-def _body(who: Sequence[str], text: str) -> bytes:
-    return orjson.dumps({"channels": ["sms"], "recipient_ids": who, "message": text})
+def _flood(url: str, key: str, accepted: Path) -> Load:
+    shares = ((Priority.NORMAL.value, 1.0),)
+    return Load(
+        *(url, key, "flood", CLIENTS),
+        promised=str(accepted),
+        seconds=FLOOD,
+        channels=("sms",),
+        shares=shares,
+        recipients=RECIPIENTS,
+        rest=1.0,
+    )
 
 
 _SENT_AT = """

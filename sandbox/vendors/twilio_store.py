@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from sandbox.messages import Message
@@ -12,7 +13,12 @@ _MOST = 1000  # in one page, as Twilio has it
 
 
 def _date(at: float) -> str:
-    return format_datetime(datetime.fromtimestamp(int(at), UTC))
+    return _second(int(at))
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return format_datetime(datetime.fromtimestamp(at, UTC))
 
 
 class Store:
