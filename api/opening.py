@@ -17,7 +17,7 @@ from ledger.batching import Batch
 _CROWD = 32  # deliveries from which a batch stays open for its full time
 _STARTS = 32  # runs being started, from which on the lane waits
 _BRISK = 0.02  # seconds in which a run is started where little is in its way: mostly 5 to 15 ms, in a flood 50
-_TIMES = 15.0  # a batch stays open for so many times what starts take longer than that
+_TIMES = 5.0  # a batch stays open for so many times what starts take longer than that; with 15 all wait for it
 
 
 @dataclass(frozen=True, slots=True)
