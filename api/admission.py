@@ -21,6 +21,11 @@ class Admission:
         self._db, self._lanes, self._backlog = db, lanes, backlog
         self._repeats = Group[Submission, Verdict | None](self._look_up, cap=_CAP, bound=_BOUND)
 
+    def look(self, submission: Submission) -> None:
+        """Before it costs anything: raises Full where that is certain. One that may be a repeat is not refused here."""
+        if submission.idempotency_key is None:
+            self._backlog.look(submission)
+
     async def repeated(self, submission: Submission) -> Accepted | None:
         """The first answer again, if there was one under its key. Raises Refused, Full, LedgerUnavailable."""
         verdict = await self._repeats.put(submission) if submission.idempotency_key else None

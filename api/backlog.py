@@ -63,8 +63,8 @@ class Backlog:
         self._read_at = time.monotonic()
         metrics.LANE_BACKLOG_LIMIT.set(limit)
 
-    def admit(self, submission: Submission) -> None:
-        """Count it in. Raises Full where too much waits: low priority first, for to it the others count, but not back.
+    def look(self, submission: Submission) -> None:
+        """Raises Full where too much waits: low priority first, for to it the others count, but not back.
 
         What is scheduled adds nothing to what waits now, and is let in.
         """
@@ -77,6 +77,11 @@ class Backlog:
             if excess > 0 and not (self._fair and self._has_little(submission.tenant, lanes, depth)):
                 raise Full(_pause(excess, sum(lane.pace for lane in lanes)))
 
+    def admit(self, submission: Submission) -> None:
+        """Look, and count it in. Raises Full."""
+        self.look(submission)
+        if _scheduled(submission):
+            return
         for channel in submission.channels:
             self._lanes[channel, submission.priority].entering[submission.tenant] += len(submission.recipients)
 

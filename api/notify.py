@@ -41,6 +41,7 @@ class Notify:
             submission = self._checked(read)
             if isinstance(submission, Invalid):
                 raise submission
+            self._admission.look(submission)
             costs = self._limiting.items_of_request(tenant) + self._limiting.items_of(submission)
             (grant,) = await self._limiting.take(tenant, (costs,))
             accepted = await self._submit(submission, costs, grant)

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from api_side import client_of, door_of
 from httpx2 import AsyncClient, Response
+from redis.asyncio import Redis
 from seeding import CHANNELS
 
 from api.backlog import Backlog
@@ -75,6 +76,16 @@ async def test_a_channel_that_is_stuck_closes_the_door_to_itself_alone(caller: C
 async def test_what_this_process_accepts_counts_before_the_ledger_is_asked_again(caller: Caller) -> None:
     answers = [(await caller.notify("low")).status_code for _ in range(LIMIT + 2)]
     assert answers == [202] * (LIMIT + 1) + [503]
+
+
+async def test_a_refusal_asks_nothing_of_redis_but_for_what_may_be_a_repeat(caller: Caller, redis_url: str) -> None:
+    await caller.fill("high")
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushdb()
+        assert [(await caller.notify("low")).status_code for _ in range(5)] == [503] * 5
+        assert await redis.dbsize() == 0
+        assert (await caller.notify("low", key="new")).status_code == 503
+        assert await redis.dbsize() > 0
 
 
 async def test_a_repeat_of_what_was_accepted_gets_its_answer(caller: Caller) -> None:
