@@ -1,7 +1,8 @@
-"""The way in: a lane per priority gathers requests into group commits, and starts a run for one or more of them."""
+"""The way in: what arrives together is committed together; each lane, one a priority, starts runs for its own."""
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from api.opening import Open, Opening
@@ -14,7 +15,7 @@ from runs import Runs, TemporalAway
 
 log = logs.get(__name__)
 
-_PACE = 0.05  # seconds a lane under load gathers for a commit: its callers wait
+_PACE = 0.05  # seconds that gather for a commit under load: callers wait
 _KEEP = 0.4  # seconds a run under load gathers commits
 _START_WITHIN = 5.0  # seconds for the start of a run; the sweep makes up for one that fails
 _ALONE = 32  # flushes at once with max_batch 1, where each carries a single notification
@@ -26,53 +27,61 @@ class Lanes:
     def __init__(
         self, intake: Intake, runs: Runs, *, max_batch: int, bound: int, weight_of: Callable[[str], int] | None = None
     ) -> None:
-        """`bound`: deliveries that may wait in one lane. `weight_of` a tenant: they take turns; None: they do not."""
+        """`bound`: deliveries that may wait in all. `weight_of` a tenant: they take turns; None: only lanes do."""
         self._intake, self._runs = intake, runs
         self._opening = {priority: Opening(self._start, keep=_KEEP, cap=max_batch) for priority in Priority}
-        flushes = _ALONE if max_batch == 1 else 1
-        turns = Turns[Submission](lambda submission: submission.tenant, weight_of) if weight_of else None
-        self._lanes = {
-            priority: Group[Submission, Accepted | Refused](
-                lambda group, lane=priority: self._flush(lane, group),
-                cap=max_batch,
-                bound=bound,
-                pace=_PACE,
-                flushes=flushes,
-                turns=turns,
-            )
-            for priority in Priority
-        }
+        self._depth = Counter[Priority]()  # deliveries, those under commit counted
+        # One commit for all lanes: it costs as much for a few as for hundreds. Each lane has its turn in each.
+        self._group = Group[Submission, Accepted | Refused](
+            self._flush,
+            cap=max_batch,
+            bound=bound,
+            pace=_PACE,
+            flushes=_ALONE if max_batch == 1 else 1,
+            turns=_turns(weight_of),
+        )
 
     async def submit(self, submission: Submission) -> Accepted:
         """Returns once it is committed. Raises Refused, Full, LedgerUnavailable."""
-        verdict = await self._lanes[submission.priority].put(submission, weight=submission.size)
+        self._depth[submission.priority] += submission.size
+        try:
+            verdict = await self._group.put(submission, weight=submission.size)
+        finally:
+            self._depth[submission.priority] -= submission.size
         if isinstance(verdict, Refused):
             raise verdict
         return verdict
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        for lane in self._lanes.values():
-            await lane.close()
+        await self._group.close()
         for opening in self._opening.values():
             await opening.close()
 
-    async def _flush(self, lane: Priority, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
+    async def _flush(self, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
         carried = [s.traceparent for s in group if s.traceparent]
-        opening = self._opening[lane]
+        openings = self._opening.values()
         try:
             with traces.start("accept", links=carried, requests=len(group)) as span:
                 started = time.perf_counter()
-                flush = await self._intake.accept(group, opening.lend())
+                flush = await self._intake.accept(group, [batch for opening in openings for batch in opening.lend()])
                 metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
         except BaseException:
-            opening.take_back()
+            for opening in openings:
+                opening.take_back()
             raise
-        opening.take_back(flush.batches, span.traceparent)
-        metrics.child(metrics.FLUSH_SIZE, lane.value).observe(len(group))
-        metrics.count(metrics.ACCEPTED, lane.value, n=sum(_is_new(verdict) for verdict in flush.verdicts))
-        metrics.LANE_DEPTH.labels(lane.value).set(self._lanes[lane].depth)
-        return flush.verdicts, opening.crowded()
+        for lane, opening in self._opening.items():
+            opening.take_back([batch for batch in flush.batches if batch.run.priority is lane], span.traceparent)
+        self._count(group, flush.verdicts)
+        return flush.verdicts, next(filter(None, (opening.crowded() for opening in openings)), None)
+
+    def _count(self, group: Sequence[Submission], verdicts: Sequence[Accepted | Refused]) -> None:
+        sizes = Counter(submission.priority for submission in group)
+        new = Counter(s.priority for s, verdict in zip(group, verdicts, strict=True) if _is_new(verdict))
+        for lane, n in sizes.items():
+            metrics.child(metrics.FLUSH_SIZE, lane.value).observe(n)
+            metrics.count(metrics.ACCEPTED, lane.value, n=new[lane])
+            metrics.LANE_DEPTH.labels(lane.value).set(self._depth[lane])
 
     async def _start(self, ready: Open) -> None:
         try:
@@ -85,3 +94,9 @@ class Lanes:
 
 def _is_new(verdict: Accepted | Refused) -> bool:
     return isinstance(verdict, Accepted) and not verdict.replayed
+
+
+def _turns(weight_of: Callable[[str], int] | None) -> Turns[Submission]:
+    if weight_of is None:
+        return Turns(lambda submission: submission.priority.value)
+    return Turns(lambda s: f"{s.priority.value} {s.tenant}", lambda owner: weight_of(owner.split(" ", 1)[1]))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.channels import Channel, Channels
 from domain.ids import new_id
+from domain.priorities import Priority
 from domain.runs import Part, Run
 from domain.submissions import Recipient, Submission
 
@@ -143,17 +144,17 @@ def _row(batch: UUID, seq: int, submission: Submission, leg: _Leg, recipient: Re
 
 
 def _groups(submissions: Sequence[Submission], cap: int, *, fair: bool) -> Iterable[list[Submission]]:
-    """What shares a batch: the same start time, and at most `cap` deliveries unless one alone has more.
+    """What shares a batch: priority, start time, and at most `cap` deliveries unless one alone has more.
 
     Who has much gets batches of their own, which take turns with those of the others; the rest share.
     """
     size_of = Counter[str]()
     for submission in submissions:
         size_of[submission.tenant] += submission.size
-    apart: dict[tuple[datetime | None, str | None], list[Submission]] = {}
+    apart: dict[tuple[Priority, datetime | None, str | None], list[Submission]] = {}
     for submission in submissions:
         own = submission.tenant if fair and size_of[submission.tenant] >= _MUCH else None
-        apart.setdefault((submission.send_at, own), []).append(submission)
+        apart.setdefault((submission.priority, submission.send_at, own), []).append(submission)
     for alike in apart.values():
         group: list[Submission] = []
         size = 0

@@ -83,7 +83,7 @@ class Settings(Section):
     data_dir: Path = Path(".clarion")
     dev: bool = Field(False, description="loopback calls without a key are tenant `dev`; any recipient id resolves")
     max_batch: int = Field(512, ge=1, le=512, description="deliveries a run may share; 1: a run for each notification")
-    lane_bound: int = Field(20_000, ge=1, description="deliveries that may wait in memory, for each priority; then 503")
+    lane_bound: int = Field(20_000, ge=1, description="deliveries that may wait in memory; then 503")
     backlog_limit: int = Field(
         100_000, ge=1, description="deliveries a channel may have waiting for their first look; then 503, low first"
     )
