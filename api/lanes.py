@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from api.opening import Open, Opening
 from domain.priorities import Priority
 from domain.submissions import Accepted, Refused, Submission
-from ledger.grouping import Flushed, Group, Turns
+from ledger.grouping import Flushed, Full, Group, Turns
 from ledger.intake import Intake
 from observe import logs, metrics, traces
 from runs import Runs, TemporalAway
@@ -30,7 +30,7 @@ class Lanes:
         """`bound`: deliveries that may wait in all. `weight_of` a tenant: they take turns; None: only lanes do."""
         self._intake, self._runs = intake, runs
         self._opening = {priority: Opening(self._start, keep=_KEEP, cap=max_batch) for priority in Priority}
-        self._depth = Counter[Priority]()  # deliveries, those under commit counted
+        self._depth = Counter[Priority]()  # deliveries that wait for a commit
         # One commit for all lanes: it costs as much for a few as for hundreds. Each lane has its turn in each.
         self._group = Group[Submission, Accepted | Refused](
             self._flush,
@@ -46,8 +46,9 @@ class Lanes:
         self._depth[submission.priority] += submission.size
         try:
             verdict = await self._group.put(submission, weight=submission.size)
-        finally:
+        except Full:
             self._depth[submission.priority] -= submission.size
+            raise
         if isinstance(verdict, Refused):
             raise verdict
         return verdict
@@ -59,6 +60,8 @@ class Lanes:
             await opening.close()
 
     async def _flush(self, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
+        for submission in group:
+            self._depth[submission.priority] -= submission.size
         carried = [s.traceparent for s in group if s.traceparent]
         openings = self._opening.values()
         try:

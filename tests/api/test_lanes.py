@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 
 import seeding
+from prometheus_client import REGISTRY
 
 from api.parts import Parts
 from domain.priorities import Priority
@@ -31,6 +32,8 @@ async def test_lanes_share_commits_and_no_batch(db: Database, parts: Parts) -> N
         lanes_of[row.commit].add(row.own)
     assert set(Priority) in lanes_of.values()
     assert len(lanes_of) <= 4
+    for lane in Priority:
+        assert REGISTRY.get_sample_value("clarion_lane_depth", {"lane": lane.value}) == 0
 
 
 async def test_what_is_urgent_is_in_the_next_commit_however_much_of_the_rest_waits(db: Database, parts: Parts) -> None:
