@@ -15,7 +15,7 @@ from runs import Runs, TemporalAway
 
 log = logs.get(__name__)
 
-_PACE = 0.05  # seconds that gather for a commit under load: callers wait
+_PACE = 0.05  # seconds that requests gather for a commit under load: their callers wait
 _KEEP = 0.4  # seconds a run under load gathers commits
 _START_WITHIN = 5.0  # seconds for the start of a run; the sweep makes up for one that fails
 _ALONE = 32  # flushes at once with max_batch 1, where each carries a single notification

@@ -111,13 +111,15 @@ def _single(n: int) -> bytes:
 
 
 def _flood(url: str, key: str, accepted: Path) -> Load:
-    shares = ((Priority.NORMAL.value, 1.0),)
     return Load(
-        *(url, key, "flood", CLIENTS),
+        url,
+        key,
+        "flood",
+        CLIENTS,
         promised=str(accepted),
         seconds=FLOOD,
         channels=("sms",),
-        shares=shares,
+        shares=((Priority.NORMAL.value, 1.0),),
         recipients=RECIPIENTS,
         rest=1.0,
     )
