@@ -5,25 +5,42 @@ Deliveries may also come to a batch that is there already, as long as it has not
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
 
 from domain.deliveries import Status
 from domain.submissions import Submission
 from domain.suppressions import blind
 from ledger.batching import SPLIT, Batch, Row
-from ledger.database import Database, execute
+from ledger.database import Database, sqlstate
 from ledger.sealing import RECIPIENT_ID, address_of, content_of, version_of
+from ledger.searching import Entry
 from ledger.suppressions import WHY
-from ledger.vault import Keys
+from ledger.vault import Ask, Keys
 
 _START_GRACE = 5.0  # seconds until the sweep starts a run that should have been
 
+# What goes into batches that are there waits for whoever holds their channels: a settle that finds one at its end
+# writes `done_at` first, or sees what is added. Where one has ended, or is not as it was left, the division by zero
+# takes all of it back, so that no transaction is needed around it.
 _INSERT = f"""
-WITH batches AS (
+WITH more AS (
+    SELECT * FROM unnest(CAST(:m_batch AS uuid[]), CAST(:m_channel AS text[]), CAST(:m_n AS int[]),
+        CAST(:m_had AS int[])) AS m(batch_id, channel, n, had)
+), locked AS MATERIALIZED (
+    SELECT c.batch_id, c.channel, m.n FROM more m JOIN batch_channel c USING (batch_id, channel)
+     WHERE c.done_at IS NULL ORDER BY c.batch_id, c.channel FOR UPDATE OF c
+), grown_channels AS (
+    UPDATE batch_channel c SET size = c.size + l.n, next_look_at = now() + make_interval(secs => :grace)
+      FROM locked l WHERE c.batch_id = l.batch_id AND c.channel = l.channel RETURNING 1
+), grown_batches AS (
+    UPDATE batch b SET size = b.size + m.n
+      FROM (SELECT batch_id, sum(n)::int AS n, min(had) AS had FROM more GROUP BY batch_id) AS m
+     WHERE b.id = m.batch_id AND b.size = m.had RETURNING 1
+), batches AS (
     INSERT INTO batch (id, lead_id, priority, tenant_id, size, start_at)
     SELECT * FROM unnest(CAST(:b_id AS uuid[]), CAST(:b_lead AS uuid[]), CAST(:b_priority AS text[]),
         CAST(:b_tenant AS text[]), CAST(:b_size AS int[]), CAST(:b_start AS timestamptz[]))
@@ -59,30 +76,18 @@ WITH batches AS (
              reason, hash)
       LEFT JOIN suppression s ON s.tenant_id = d.tenant AND s.channel = d.channel AND s.address_hash = d.hash
     RETURNING batch_id, seq, status, provider, reason
+), events AS (
+    INSERT INTO delivery_event (batch_id, seq, step, new, provider, attempt, key_no, reason)
+    SELECT batch_id, seq, 'accept', status, provider, 0, 0, reason FROM deliveries
+), terms AS (
+    INSERT INTO search_entry (tenant_id, term, notification_id)
+    SELECT * FROM unnest(CAST(:t_tenant AS text[]), CAST(:t_term AS text[]), CAST(:t_notification AS uuid[]))
 )
-INSERT INTO delivery_event (batch_id, seq, step, new, provider, attempt, key_no, reason)
-SELECT batch_id, seq, 'accept', status, provider, 0, 0, reason FROM deliveries
+SELECT 1 / ((SELECT count(*) FROM grown_channels) = (SELECT count(*) FROM more)
+        AND (SELECT count(*) FROM grown_batches) = (SELECT count(DISTINCT batch_id) FROM more))::int AS whole
 """  # noqa: S608 - built from constants
+_NOT_WHOLE = "22012"  # division by zero
 
-
-# Waits for whoever holds the channel: a settle that finds it at its end writes `done_at` first, or sees what is added.
-_EXTEND = """
-WITH more AS (
-    SELECT * FROM unnest(CAST(:batch AS uuid[]), CAST(:channel AS text[]), CAST(:n AS int[]), CAST(:had AS int[]))
-        AS m(batch_id, channel, n, had)
-), locked AS MATERIALIZED (
-    SELECT c.batch_id, c.channel, m.n FROM more m JOIN batch_channel c USING (batch_id, channel)
-     WHERE c.done_at IS NULL ORDER BY c.batch_id, c.channel FOR UPDATE OF c
-), channels AS (
-    UPDATE batch_channel c SET size = c.size + l.n, next_look_at = now() + make_interval(secs => :grace)
-      FROM locked l WHERE c.batch_id = l.batch_id AND c.channel = l.channel RETURNING 1
-), batches AS (
-    UPDATE batch b SET size = b.size + m.n
-      FROM (SELECT batch_id, sum(n)::int AS n, min(had) AS had FROM more GROUP BY batch_id) AS m
-     WHERE b.id = m.batch_id AND b.size = m.had RETURNING 1
-)
-SELECT (SELECT count(*) FROM channels) AS channels, (SELECT count(*) FROM batches) AS batches
-"""
 _TOMBSTONE = """
 INSERT INTO batch (id, lead_id, priority, size) VALUES (:batch, :batch, 'none', 0) ON CONFLICT DO NOTHING RETURNING id
 """
@@ -93,28 +98,22 @@ class Ended(Exception):
     """A batch that was to be added to has ended, or is not as it was left. Nothing was written that may be kept."""
 
 
-async def extend(connection: AsyncConnection, batches: Sequence[Batch], rows: Sequence[Row]) -> None:
-    """Make room in batches that are there for these rows, before they are inserted. Raises Ended."""
-    had = {UUID(batch.run.batch): batch.had for batch in batches if batch.had}
-    if not had:
-        return
-    more = Counter((row.batch, row.channel) for row in rows if row.batch in had)
-    values = {
-        "batch": [batch for batch, _ in more],
-        "channel": [channel for _, channel in more],
-        "n": list(more.values()),
-        "had": [had[batch] for batch, _ in more],
-    }
-    (done,) = await execute(connection, _EXTEND, {**values, "grace": _START_GRACE})
-    if (done.channels, done.batches) != (len(more), len(had)):
-        raise Ended
+class Filed(NamedTuple):
+    """What one statement inserts. `terms`: what the notifications are found by."""
+
+    batches: Sequence[Batch]
+    rows: Sequence[Row]
+    terms: Sequence[Entry]
 
 
-async def insert(
-    connection: AsyncConnection, batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: Keys
-) -> None:
-    """All of it, in the transaction of this connection, after `extend`. `secret`: what addresses are hashed with."""
-    await execute(connection, _INSERT, _values(batches, rows, secret, keys))
+async def insert(ask: Ask, filed: Filed, secret: bytes, keys: Keys) -> None:
+    """All of it, or nothing. Raises Ended. `secret`: what addresses are hashed with."""
+    try:
+        await ask(_INSERT, **_values(filed.batches, filed.rows, secret, keys), **_columns(filed.terms))
+    except DBAPIError as error:
+        if sqlstate(error) == _NOT_WHOLE:
+            raise Ended from None
+        raise
 
 
 async def never_will_be(db: Database, batches: Sequence[Batch]) -> bool:
@@ -140,8 +139,14 @@ def _values(batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: 
     for row in rows:
         notifications.setdefault(row.submission.id, []).append(row)
     heads = [mine[0] for mine in notifications.values()]
+    had = {UUID(batch.run.batch): batch.had for batch in batches if batch.had}
+    more = Counter((row.batch, row.channel) for row in rows if row.batch in had)
     return {
         "grace": _START_GRACE,
+        "m_batch": [batch for batch, _ in more],
+        "m_channel": [channel for _, channel in more],
+        "m_n": list(more.values()),
+        "m_had": [had[batch] for batch, _ in more],
         "b_id": [UUID(batch.run.batch) for batch in new],
         "b_lead": [lead_of.get(UUID(batch.run.batch), UUID(batch.run.batch)) for batch in new],
         "b_priority": [batch.run.priority.value for batch in new],
@@ -182,6 +187,14 @@ def _values(batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: 
         "hash": [
             blind(secret, row.submission.tenant, row.channel, row.address) if row.address else None for row in rows
         ],
+    }
+
+
+def _columns(terms: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "t_tenant": [tenant for tenant, _, _ in terms],
+        "t_term": [term for _, term, _ in terms],
+        "t_notification": [notification for _, _, notification in terms],
     }
 
 

@@ -3,22 +3,23 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.channels import Channel, Channels
 from domain.submissions import Accepted, Recipient, Refused, Submission
 from ledger import filing, searching
 from ledger.batching import Batch, Batcher
-from ledger.database import Database, LedgerUnavailable, execute, repeated, sqlstate
+from ledger.database import Database, LedgerUnavailable, asking, repeated, sqlstate
 from ledger.keyring import Unreadable
 from ledger.recipients import addresses_in
+from ledger.vault import Ask
 from observe import logs
 
 KEY_LIFE = timedelta(hours=24)  # of an idempotency key
@@ -43,11 +44,13 @@ SELECT r.tenant_id, r.id, r.addresses FROM recipient r
   JOIN unnest(CAST(:tenants AS text[]), CAST(:ids AS text[])) AS g(tenant_id, id) USING (tenant_id, id)
 """
 
+# Another transaction may have a key in hand: it is waited for, but not for long.
 _TAKE_KEYS = """
+WITH soon AS MATERIALIZED (SELECT set_config('lock_timeout', '1s', true) AS lock_timeout)
 INSERT INTO idempotency_key AS k (tenant_id, key, fingerprint, notification_id, expires_at)
 SELECT g.tenant_id, g.key, g.fingerprint, g.notification_id, now() + make_interval(secs => :life)
-  FROM unnest(CAST(:tenants AS text[]), CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]), CAST(:ids AS uuid[]))
-       AS g(tenant_id, key, fingerprint, notification_id)
+  FROM soon, unnest(CAST(:tenants AS text[]), CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]),
+                    CAST(:ids AS uuid[])) AS g(tenant_id, key, fingerprint, notification_id)
  ORDER BY g.tenant_id, g.key
 ON CONFLICT (tenant_id, key) DO UPDATE
    SET fingerprint = excluded.fingerprint, notification_id = excluded.notification_id, expires_at = excluded.expires_at
@@ -123,13 +126,12 @@ class Intake:
                 verdicts[submission.id] = _sealed()
         batches: list[Batch] = []
         try:
-            async with self._db.begin() as connection:
-                new = await self._take_keys(connection, good, verdicts)
+            async with self._writing(good) as ask:
+                new = await self._take_keys(ask, good, verdicts)
                 batches, rows = self._batcher.batches(new, opened)
                 if rows:
-                    await filing.extend(connection, batches, rows)
-                    await filing.insert(connection, batches, rows, self._secret, keys)
-                    await searching.write(connection, new, self._keeps_text)
+                    filed = filing.Filed(batches, rows, searching.entries(new, self._keeps_text))
+                    await filing.insert(ask, filed, self._secret, keys)
         except filing.Ended:
             return await self._together(submissions, ())
         except LedgerUnavailable:
@@ -137,6 +139,15 @@ class Intake:
             if not batches or await self._never_will_be(batches):
                 raise
         return Flush(tuple(verdicts[s.id] for s in submissions), tuple(batches))
+
+    @asynccontextmanager
+    async def _writing(self, submissions: Sequence[Submission]) -> AsyncGenerator[Ask]:
+        """Where they are written. Without keys by one statement: it needs no BEGIN, no COMMIT, and no trips for them."""
+        if any(submission.idempotency_key for submission in submissions):
+            async with self._db.begin() as connection:
+                yield asking(connection)
+        else:
+            yield self._db.run
 
     async def _never_will_be(self, batches: Sequence[Batch]) -> bool:
         """Was none of it committed? A COMMIT still under way somewhere is waited for, or fails for good."""
@@ -188,7 +199,7 @@ class Intake:
         return replace(submission, recipients=tuple(found))
 
     async def _take_keys(
-        self, connection: AsyncConnection, submissions: Sequence[Submission], verdicts: dict[UUID, Verdict]
+        self, ask: Ask, submissions: Sequence[Submission], verdicts: dict[UUID, Verdict]
     ) -> list[Submission]:
         """Those that are new. The others get the first answer again, or learn that the key has another body."""
         keyed: dict[tuple[str, str], Submission] = {}
@@ -197,15 +208,14 @@ class Intake:
                 keyed.setdefault((s.tenant, s.idempotency_key), s)
         owners: dict[tuple[str, str], tuple[UUID, bytes]] = {}
         if keyed:
-            await execute(connection, "SET LOCAL lock_timeout = '1s'", {})
             names = {"tenants": [k[0] for k in keyed], "keys": [k[1] for k in keyed]}
             firsts = list(keyed.values())
             values = {"fingerprints": [s.fingerprint for s in firsts], "ids": [s.id for s in firsts]}
             life = KEY_LIFE.total_seconds()
-            taken = await execute(connection, _TAKE_KEYS, {**names, **values, "life": life})
+            taken = await ask(_TAKE_KEYS, **names, **values, life=life)
             owners = {(r.tenant_id, r.key): _owner(keyed[r.tenant_id, r.key]) for r in taken}
             if len(taken) < len(keyed):
-                known = await execute(connection, _KEYS, names)
+                known = await ask(_KEYS, **names)
                 owners |= {(r.tenant_id, r.key): (r.notification_id, r.fingerprint) for r in known}
         new: list[Submission] = []
         for s in submissions:

@@ -13,11 +13,6 @@ from ledger.database import Database, execute
 RARE = 2000  # what has fewer entries is read whole and sorted; what has more is walked in the order of time
 _AT_ONCE = 5000  # entries forgotten by one statement
 
-_WRITE = """
-INSERT INTO search_entry (tenant_id, term, notification_id)
-SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:terms AS text[]), CAST(:notifications AS uuid[]))
-"""
-
 _MEASURE = """
 SELECT (SELECT count(*) FROM (
            SELECT 1 FROM search_entry
@@ -45,11 +40,12 @@ DELETE FROM search_entry s USING (
 """
 
 
-async def write(
-    connection: AsyncConnection, submissions: Iterable[Submission], keeps_text: Callable[[str], bool]
-) -> None:
-    """Make these findable, in the transaction that takes them in. Costs nothing where there is nothing to find."""
-    found = [
+Entry = tuple[str, str, UUID]  # tenant, term, notification
+
+
+def entries(submissions: Iterable[Submission], keeps_text: Callable[[str], bool]) -> Sequence[Entry]:
+    """What these are found by. `keeps_text`: has this tenant chosen that its words are searchable?"""
+    return [
         (one.tenant, term, one.id)
         for one in submissions
         for term in dict.fromkeys(
@@ -59,10 +55,6 @@ async def write(
             ]
         )
     ]
-    if found:
-        tenants, terms, notifications = zip(*found, strict=True)
-        values = {"tenants": list(tenants), "terms": list(terms), "notifications": list(notifications)}
-        await execute(connection, _WRITE, values)
 
 
 async def measured(db: Database, tenant: str, sought: Sequence[Sought]) -> Sequence[int]:

@@ -13,6 +13,9 @@ from domain.ids import DeliveryId
 from ledger.checking.outside import Takes, accepted_ids
 from workers.embedded.part import Part
 
+_LOOKS = 10  # at the vendor's log, until what is not in it counts as lost
+_LOOK_EVERY = 0.2  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -45,8 +48,13 @@ class Peer:
         return Progress(*row.values())
 
     async def check(self, accepted: Path) -> tuple[int, int]:
-        """Lost and doubled, by `held_against`."""
-        return await asyncio.to_thread(held_against, self.log, accepted)
+        """Lost and doubled, by `held_against`. The vendor writes its log a moment after it has answered."""
+        for _ in range(_LOOKS):
+            lost, doubled = await asyncio.to_thread(held_against, self.log, accepted)
+            if not lost:
+                break
+            await asyncio.sleep(_LOOK_EVERY)
+        return lost, doubled
 
     def pids(self) -> dict[str, tuple[int, ...]]:
         """Every process by its part's name: the part's own and those it started, such as PostgreSQL's backends."""

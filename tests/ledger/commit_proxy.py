@@ -1,19 +1,24 @@
-"""A TCP proxy in front of PostgreSQL that breaks the connection at COMMIT: before it arrives, or before its answer."""
+"""A TCP proxy in front of PostgreSQL that breaks the connection at a commit: before it arrives, or before its answer.
+
+A commit is COMMIT, or the statement that files notifications where it stands alone.
+"""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
-_COMMIT = b"COMMIT;"  # not BEGIN ISOLATION LEVEL READ COMMITTED
+_BEGIN, _ROLLBACK, _COMMIT = b"BEGIN", b"ROLLBACK;", b"COMMIT;"  # not BEGIN ISOLATION LEVEL READ COMMITTED
+_FILING = re.compile(rb"P....(\w+)\0[^\0]*INSERT INTO notification ", re.DOTALL)  # a Parse message, with a name
 
 
 class Cut(StrEnum):
-    """What is lost of a COMMIT."""
+    """What is lost of a commit."""
 
     NOTHING = "nothing"
-    REQUEST = "the COMMIT itself"
+    REQUEST = "the commit itself"
     ANSWER = "its answer"
 
 
@@ -26,7 +31,7 @@ class Proxy:
         self.commits = 0  # until the one that is cut
 
     def at_commit(self, n: int, cut: Cut) -> None:
-        """Break the nth COMMIT from now."""
+        """Break the nth commit from now."""
         self._cut, self.commits = cut, n
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,8 +49,13 @@ class Proxy:
             await asyncio.gather(down, return_exceptions=True)
 
     async def _up(self, reader: asyncio.StreamReader, up: asyncio.StreamWriter, silenced: asyncio.Event) -> None:
+        filing, alone = b"-", True
         while data := await reader.read(65536):
-            if _COMMIT in data:
+            if found := _FILING.search(data):
+                filing = found[1]
+            alone = (alone or _ROLLBACK in data) and _BEGIN not in data
+            if _COMMIT in data or (alone and b"\0%b\0" % filing in data):  # Bind, after a portal without a name
+                alone = True
                 self.commits -= 1
                 if self.commits == 0 and self._cut is not Cut.NOTHING:
                     if self._cut is Cut.REQUEST:

@@ -15,7 +15,7 @@ from domain.channels import EMAIL, PUSH, SMS
 from domain.messages import Content
 from domain.submissions import Accepted, Recipient, Refused, Submission
 from ledger.batching import SPLIT
-from ledger.database import Database, LedgerUnavailable
+from ledger.database import Database, LedgerUnavailable, asking
 from ledger.deliveries import claim
 from ledger.grouping import Flushed, Group
 from ledger.intake import Flush, Intake, Verdict
@@ -138,7 +138,7 @@ async def test_a_key_whose_first_request_hangs_is_in_progress_and_holds_up_nobod
 ) -> None:
     other = Database(database_url, vault=vault(), pool_size=1)
     async with other.begin() as connection:
-        await intake(other)._take_keys(connection, [submission(key="k")], {})
+        await intake(other)._take_keys(asking(connection), [submission(key="k")], {})
         flush = await intake(db).accept([submission(), submission(key="k"), submission()])
         assert codes(flush) == ["accepted", "in_progress", "accepted"]
     await other.close()

@@ -43,11 +43,16 @@ async def test_the_proxy_is_in_the_way(proxy: tuple[Proxy, Database], db: Databa
     cutter, through = proxy
     await way_in(through).accept([submission()])
     assert cutter.commits == -1
+    await way_in(through).accept([submission(key="k")])
+    assert cutter.commits == -2
 
 
-async def test_a_commit_whose_answer_is_lost_counts_as_accepted(proxy: tuple[Proxy, Database], db: Database) -> None:
+@pytest.mark.parametrize("key", ["k", None])
+async def test_a_commit_whose_answer_is_lost_counts_as_accepted(
+    proxy: tuple[Proxy, Database], db: Database, key: str | None
+) -> None:
     cutter, through = proxy
-    group = [submission(), submission(key="k"), submission(text="x")]
+    group = [submission(), submission(key=key), submission(text="x")]
     cutter.at_commit(1, Cut.ANSWER)
     flush = await way_in(through).accept(group)
     assert cutter.commits == 0
@@ -56,9 +61,12 @@ async def test_a_commit_whose_answer_is_lost_counts_as_accepted(proxy: tuple[Pro
     assert len(flush.batches) == 1
 
 
-async def test_a_commit_that_never_arrives_leaves_nothing(proxy: tuple[Proxy, Database], db: Database) -> None:
+@pytest.mark.parametrize("key", ["k", None])
+async def test_a_commit_that_never_arrives_leaves_nothing(
+    proxy: tuple[Proxy, Database], db: Database, key: str | None
+) -> None:
     cutter, through = proxy
-    group = [submission(), submission(key="k")]
+    group = [submission(), submission(key=key)]
     cutter.at_commit(1, Cut.REQUEST)
     with pytest.raises(LedgerUnavailable):
         await way_in(through).accept(group)
@@ -74,7 +82,7 @@ async def test_the_half_that_is_committed_is_told_so_when_the_other_half_is_not(
     """A group is split for its poison; then the ledger goes away between the parts."""
     cutter, through = proxy
     good, poison, lost = [submission(), submission()], replace(submission(), metadata={"a": "\x00"}), submission()
-    cutter.at_commit(2, Cut.REQUEST)
+    cutter.at_commit(5, Cut.REQUEST)  # after: all, the good, poison and lost, poison
     flush = await way_in(through).accept([*good, poison, lost])
     assert flush.verdicts[:2] == tuple(Accepted(s.id) for s in good)
     refused = [verdict.code for verdict in flush.verdicts[2:] if isinstance(verdict, Refused)]

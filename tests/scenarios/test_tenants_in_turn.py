@@ -12,7 +12,7 @@ from ledger.keys import Role
 from ledger.tenants import Tenant
 
 ME = By("test")
-CROWD = 40  # notifications of 50 recipients
+CROWD = 16  # notifications of 50 recipients
 
 
 async def key_of(stage: Stage, tenant: str) -> dict[str, str]:
