@@ -142,7 +142,7 @@ class Intake:
 
     @asynccontextmanager
     async def _writing(self, submissions: Sequence[Submission]) -> AsyncGenerator[Ask]:
-        """Where they are written. Without keys by one statement: it needs no BEGIN, no COMMIT, and no trips for them."""
+        """Where they are written. Without keys by one statement: it needs no BEGIN, no COMMIT and no trips for them."""
         if any(submission.idempotency_key for submission in submissions):
             async with self._db.begin() as connection:
                 yield asking(connection)
