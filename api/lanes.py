@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from api.opening import Open, Opening
 from domain.priorities import Priority
@@ -27,25 +28,31 @@ class Lanes:
     def __init__(
         self, intake: Intake, runs: Runs, *, max_batch: int, bound: int, weight_of: Callable[[str], int] | None = None
     ) -> None:
-        """`bound`: deliveries that may wait in all. `weight_of` a tenant: they take turns; None: only lanes do."""
+        """`bound`: deliveries that may wait. `weight_of` a tenant: they take turns; None: only lanes do."""
         self._intake, self._runs = intake, runs
         self._opening = {priority: Opening(self._start, keep=_KEEP, cap=max_batch) for priority in Priority}
         self._depth = Counter[Priority]()  # deliveries that wait for a commit
-        # One commit for all lanes: it costs as much for a few as for hundreds. Each lane has its turn in each.
-        self._group = Group[Submission, Accepted | Refused](
-            self._flush,
-            cap=max_batch,
-            bound=bound,
-            pace=_PACE,
-            flushes=_ALONE if max_batch == 1 else 1,
-            turns=_turns(weight_of),
+        # One commit for all lanes: it costs as much for a few as for hundreds. Each lane has its turn in each. Only
+        # a tenant that has nothing in it does not wait until a flood of others is committed: it has one beside.
+        self._crowd, self._beside = (
+            Group[Submission, Accepted | Refused](
+                self._flush,
+                cap=max_batch,
+                bound=bound,
+                pace=_PACE,
+                flushes=_ALONE if max_batch == 1 else 1,
+                turns=_turns(weight_of),
+            )
+            for _ in range(2)
         )
+        self._fair = weight_of is not None
+        self._in_crowd = Counter[str]()  # requests by tenant, waiting or being committed
 
     async def submit(self, submission: Submission) -> Accepted:
         """Returns once it is committed. Raises Refused, Full, LedgerUnavailable."""
         self._depth[submission.priority] += submission.size
         try:
-            verdict = await self._group.put(submission, weight=submission.size)
+            verdict = await self._put(submission)
         except Full:
             self._depth[submission.priority] -= submission.size
             raise
@@ -55,28 +62,43 @@ class Lanes:
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        await self._group.close()
+        await self._crowd.close()
+        await self._beside.close()
         for opening in self._opening.values():
             await opening.close()
+
+    async def _put(self, submission: Submission) -> Accepted | Refused:
+        tenant = submission.tenant
+        if self._fair and self._in_crowd and tenant not in self._in_crowd:
+            return await self._beside.put(submission, weight=submission.size)
+        self._in_crowd[tenant] += 1
+        try:
+            return await self._crowd.put(submission, weight=submission.size)
+        finally:
+            self._in_crowd[tenant] -= 1
+            if not self._in_crowd[tenant]:
+                del self._in_crowd[tenant]
 
     async def _flush(self, group: Sequence[Submission]) -> Flushed[Accepted | Refused]:
         for submission in group:
             self._depth[submission.priority] -= submission.size
         carried = [s.traceparent for s in group if s.traceparent]
-        openings = self._opening.values()
+        tenants = {submission.tenant for submission in group}
+        lent = {lane: opening.lend(tenants) for lane, opening in self._opening.items()}
         try:
             with traces.start("accept", links=carried, requests=len(group)) as span:
                 started = time.perf_counter()
-                flush = await self._intake.accept(group, [batch for opening in openings for batch in opening.lend()])
+                flush = await self._intake.accept(group, list(chain(*lent.values())))
                 metrics.observe(metrics.COMMIT, "accept", seconds=time.perf_counter() - started)
         except BaseException:
-            for opening in openings:
-                opening.take_back()
+            for lane, opening in self._opening.items():
+                opening.take_back(lent[lane])
             raise
         for lane, opening in self._opening.items():
-            opening.take_back([batch for batch in flush.batches if batch.run.priority is lane], span.traceparent)
+            made = [batch for batch in flush.batches if batch.run.priority is lane]
+            opening.take_back(lent[lane], made, span.traceparent)
         self._count(group, flush.verdicts)
-        return flush.verdicts, next(filter(None, (opening.crowded() for opening in openings)), None)
+        return flush.verdicts, next(filter(None, (opening.crowded() for opening in self._opening.values())), None)
 
     def _count(self, group: Sequence[Submission], verdicts: Sequence[Accepted | Refused]) -> None:
         sizes = Counter(submission.priority for submission in group)

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -30,25 +31,26 @@ class Open:
 
 
 class Opening:
-    """Of one lane, with one flush at a time."""
+    """Of one lane."""
 
     def __init__(self, start: Callable[[Open], Coroutine[Any, Any, None]], *, keep: float, cap: int) -> None:
         """`start`: begin its run. `keep`: seconds under load, from its first commit. `cap`: deliveries it may have."""
         self._start, self._keep, self._cap = start, keep, cap
         self._open: dict[str, Open] = {}
-        self._lent = False
+        self._lent: set[str] = set()  # ids of batches
         self._timer: asyncio.TimerHandle | None = None
         self._starting: set[asyncio.Task[None]] = set()
         self._took: deque[float] = deque([0.0], maxlen=8)  # seconds, of the last starts
 
-    def lend(self) -> Sequence[Batch]:
-        """Those the next flush may add to. None of them is started before they are back."""
-        self._lent = True
-        return [each.batch for each in self._open.values()]
+    def lend(self, tenants: AbstractSet[str]) -> Sequence[Batch]:
+        """Those a flush of these tenants may add to. None of them is started, or lent again, before it is back."""
+        free = [each.batch for each in self._free() if _is_of(each.batch.run.tenant, tenants)]
+        self._lent |= {batch.run.batch for batch in free}
+        return free
 
-    def take_back(self, batches: Sequence[Batch] = (), traceparent: str | None = None) -> None:
-        """The flush is over; these it made or added to."""
-        self._lent = False
+    def take_back(self, lent: Sequence[Batch], batches: Sequence[Batch] = (), traceparent: str | None = None) -> None:
+        """The flush is over that these were lent to; and those it made or added to."""
+        self._lent -= {batch.run.batch for batch in lent}
         now = asyncio.get_running_loop().time()
         for batch in batches:
             known = self._open.get(batch.run.batch) or Open(batch, now)
@@ -70,19 +72,20 @@ class Opening:
     async def _one_started(self) -> None:
         await asyncio.wait(self._starting, return_when=asyncio.FIRST_COMPLETED)
 
+    def _free(self) -> Sequence[Open]:
+        return [each for id, each in self._open.items() if id not in self._lent]
+
     def _see_to_it(self) -> None:
         """Let the next start be made when its time has come; never here: callers are to hear of their commit first."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._open and not self._lent:
-            self._timer = asyncio.get_running_loop().call_at(min(map(self._end, self._open.values())), self._on_time)
+        if free := self._free():
+            self._timer = asyncio.get_running_loop().call_at(min(map(self._end, free)), self._on_time)
 
     def _on_time(self) -> None:
-        if self._lent:
-            return  # `take_back` will see to it
         now = asyncio.get_running_loop().time()
-        for each in [each for each in self._open.values() if self._end(each) <= now]:
+        for each in [each for each in self._free() if self._end(each) <= now]:
             del self._open[each.batch.run.batch]
             self._begin(each)
         self._see_to_it()
@@ -107,3 +110,8 @@ class Opening:
         began = time.perf_counter()
         await self._start(ready)
         self._took.append(time.perf_counter() - began)
+
+
+def _is_of(tenant: str | None, tenants: AbstractSet[str]) -> bool:
+    """Whether a batch of this tenant, or of several, is of use to a flush of these."""
+    return len(tenants) > 1 if tenant is None else tenant in tenants

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import seeding
 from prometheus_client import REGISTRY
@@ -9,7 +10,7 @@ from prometheus_client import REGISTRY
 from api.parts import Parts
 from domain.priorities import Priority
 from domain.submissions import Accepted
-from ledger.database import Database
+from ledger.database import Database, execute
 
 EACH = 40  # more than a lone message of each lane, less than a batch holds
 
@@ -43,4 +44,15 @@ async def test_what_is_urgent_is_in_the_next_commit_however_much_of_the_rest_wai
     await parts.lanes.submit(seeding.submission(priority=Priority.HIGH))
     assert sum(task.done() for task in flooding) < len(flooding)
     await asyncio.gather(*flooding)
+    await parts.lanes.close()
+
+
+async def test_a_message_does_not_wait_for_the_commit_of_another_tenants_flood(db: Database, parts: Parts) -> None:
+    async with db.begin() as connection:
+        await execute(connection, "LOCK TABLE idempotency_key", {})  # waited for until it lasts too long
+        held = asyncio.create_task(parts.lanes.submit(replace(seeding.submission(), idempotency_key="k")))
+        await asyncio.sleep(0.1)
+        await parts.lanes.submit(seeding.submission(tenant="other"))
+        assert not held.done()
+    await held
     await parts.lanes.close()
