@@ -3,14 +3,13 @@
 import asyncio
 import os
 import sys
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 import structlog
+from databases import Databases, execute
 from redis.asyncio import Redis
 from servers import Servers, locked, shared
 from vaults import KEYS
@@ -72,27 +71,27 @@ def servers(run_folder: Path) -> Iterator[Servers]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def _template(servers: Servers, run_folder: Path) -> str:
-    """The name of a migrated database nobody is connected to, made once in a run."""
+async def _databases(servers: Servers, run_folder: Path) -> Databases:
+    """Copies of a migrated database nobody is connected to, which is made once in a run."""
     from ledger.migrate import migrate
 
+    databases = Databases(servers.database_url, TEMPLATE)
     with locked(run_folder):
-        if not await _execute(servers.database_url, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
+        if not await execute(servers.database_url, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
             draft = f"{TEMPLATE}_draft"
-            await _execute(servers.database_url, f"DROP DATABASE IF EXISTS {draft}")
-            await _execute(servers.database_url, f"CREATE DATABASE {draft}")
-            await migrate(_url_of(servers.database_url, draft))
-            await _execute(servers.database_url, f"ALTER DATABASE {draft} RENAME TO {TEMPLATE}")
-    return TEMPLATE
+            await execute(servers.database_url, f"DROP DATABASE IF EXISTS {draft}")
+            await execute(servers.database_url, f"CREATE DATABASE {draft}")
+            await migrate(databases.url_of(draft))
+            await execute(servers.database_url, f"ALTER DATABASE {draft} RENAME TO {TEMPLATE}")
+    return databases
 
 
 @pytest_asyncio.fixture
-async def database_url(servers: Servers, _template: str) -> AsyncIterator[str]:
-    """A migrated, empty database of this test's own, dropped after it."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _execute(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {_template}")
-    yield _url_of(servers.database_url, name)
-    await _execute(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+async def database_url(_databases: Databases) -> AsyncIterator[str]:
+    """A migrated, empty database that no other test uses at the same time."""
+    url = await _databases.take()
+    yield url
+    await _databases.give(url)
 
 
 @pytest_asyncio.fixture
@@ -129,15 +128,3 @@ async def temporal_namespace(servers: Servers, worker_name: str) -> str:
         if error.status != RPCStatusCode.ALREADY_EXISTS:
             raise
     return name
-
-
-async def _execute(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetch(statement)
-    finally:
-        await connection.close()
-
-
-def _url_of(url: str, database: str) -> str:
-    return f"{url.rpartition('/')[0]}/{database}"

@@ -300,7 +300,7 @@ class Walk:
 @pytest.mark.timeout(600)  # a walk that fails is made short before it is shown
 @pytest.mark.parametrize("name", CHANNELS)
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -7,7 +7,7 @@ from typing import Any
 
 from stage import END_STATES, SetStage, Stage
 
-RACES, AT_ONCE = 300, 25
+RACES, AT_ONCE = 150, 25
 MOMENTS = (0, 0.05, 0.2, 0.8, 1.6)  # seconds; both outcomes are common on a quick and on a slow machine
 
 

@@ -17,6 +17,8 @@ DYNAMIC_CONFIG = {
     # Between a task's birth and its queue's next reading; with the default of 20 a second each step of a run waits for
     # 25 ms, and a lone message 100 ms for its claim (20 with this).
     "history.transferProcessorMaxPollRPS": "200",
+    # Runs kept in memory, some 60 kB each. The default of 128,000 is never reached here: memory would grow for days.
+    "history.hostLevelCacheMaxSize": "512",
 }
 
 
