@@ -75,6 +75,8 @@ async def test_without_temporal_and_redis_it_is_degraded_but_ready(db: Database,
     parts = await parts_with(settings.model_copy(update=nowhere))
     async with client_of(parts) as client:
         answer = await client.get("/readyz")
+        while answer.json()["parts"]["postgresql"]["state"] != "ok":  # a busy machine may answer it late
+            answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert {name: part["state"] for name, part in answer.json()["parts"].items()} == {
         "postgresql": "ok",

@@ -80,7 +80,7 @@ async def gone(pids: Sequence[int], *, within: float = 10.0) -> list[int]:
     return [pid for pid in pids if birth(pid)]
 
 
-async def eventually(holds: Callable[[], bool], *, within: float = 20.0) -> None:
+async def eventually(holds: Callable[[], bool], *, within: float = 60.0) -> None:
     """Wait until it holds. Raises TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
         while not holds():

@@ -67,7 +67,7 @@ class Stage:
         return answer
 
     async def until(
-        self, notification: str, wanted: str | Callable[[dict[str, Any]], bool], within: float = 20
+        self, notification: str, wanted: str | Callable[[dict[str, Any]], bool], within: float = 60
     ) -> dict[str, Any]:
         """The status as soon as it is what is wanted: an overall status, or a condition."""
         meets = wanted if callable(wanted) else lambda status: status["status"] == wanted

@@ -25,7 +25,7 @@ async def _deliveries(stage: Stage) -> list[Any]:
     return list(await stage.db.run("SELECT status, provider, attempt, tries FROM delivery"))
 
 
-async def _attempted(stage: Stage, provider: str, within: float = 20) -> None:
+async def _attempted(stage: Stage, provider: str, within: float = 60) -> None:
     """Returns when it has been tried and has failed."""
     async with asyncio.timeout(within):
         while not await stage.db.run(
