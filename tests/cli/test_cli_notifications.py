@@ -79,7 +79,7 @@ async def test_cancel_says_what_was_too_late(clarion: CommandLine, stage: Stage)
 
 async def _settled(stage: Stage) -> dict[str, Any]:
     """The totals, once the runs of what was sent have written theirs: they do at their last look."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             _, said = await stage.call("GET", "/metrics")
             if said["total_success"] == 2:

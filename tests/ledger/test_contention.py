@@ -228,7 +228,7 @@ async def test_a_receipt_that_waits_for_the_settle_that_buries_takes_the_letter_
 
 async def _blocked(db: Database, n: int) -> None:
     """Wait until so many sessions of this database wait for a lock."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             (row,) = await db.run(
                 """SELECT count(*) AS n FROM pg_stat_activity

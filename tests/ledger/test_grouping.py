@@ -132,17 +132,17 @@ async def test_a_caller_who_goes_away_harms_nobody() -> None:
 
 async def test_it_paces_itself_under_load_and_only_then() -> None:
     flushes = Flushes()
-    group = Group(flushes, cap=100, bound=1000, pace=0.2)
+    group = Group(flushes, cap=100, bound=1000, pace=1)
     tasks = await held(group, flushes, *range(20, 60))
     flushes.gate.set()
     await asyncio.sleep(0.05)
     tasks.append(asyncio.create_task(group.put(70)))
     await asyncio.gather(*tasks)
-    assert flushes.at[2] - flushes.at[1] >= 0.19
+    assert flushes.at[2] - flushes.at[1] >= 0.99
     before = time.monotonic()
     await group.close()
     await group.put(71)
-    assert time.monotonic() - before < 0.15
+    assert time.monotonic() - before < 0.8
 
 
 async def test_the_next_flush_waits_for_the_follow_up_of_the_last() -> None:
@@ -157,7 +157,7 @@ async def test_a_fault_in_a_follow_up_leaves_nobody_waiting() -> None:
     flushes = Flushes()
     flushes.follow_fault = RuntimeError("Temporal is away")
     group = Group(flushes, cap=1, bound=100)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await asyncio.gather(*(group.put(n) for n in range(20, 25))) == [40, 42, 44, 46, 48]
         await group.close()
     assert flushes.followed == 5
@@ -191,7 +191,7 @@ async def test_no_item_is_left_behind_whenever_it_arrives() -> None:
         first = asyncio.create_task(group.put(1))
         for _ in range(steps):
             await asyncio.sleep(0)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert await group.put(2) == 4
             assert await first == 2
 

@@ -46,7 +46,7 @@ async def test_traffic_comes_back_by_probes_of_messages_that_are_not_urgent(set_
     await stage.vendors.reset()
     stopped = asyncio.Event()
     load = asyncio.create_task(_trickle(stage, stopped))
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while (await _changes(stage, "twilio"))[-1:] != [("half_open", "closed")]:
             await asyncio.sleep(0.2)
     stopped.set()

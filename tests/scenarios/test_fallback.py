@@ -92,7 +92,7 @@ async def test_one_hanging_and_one_refused_row_delay_nobody(stage: Stage) -> Non
     await stage.vendors.settings("twilio", rules=rules)
     body = {"channels": ["sms"], "recipients": [{"phone": phone} for phone in phones], "message": "Hello"}
     n = await stage.notify(**body, priority="high")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await stage.db.run("SELECT count(*) FROM delivery WHERE attempt > 0"))[0][0] < 100:
             await asyncio.sleep(0.02)
     await asyncio.sleep(1.0)

@@ -139,7 +139,7 @@ async def test_an_operator_reads_in_the_web_ui_what_a_run_carries(set_stage: Set
     assert described.status is WorkflowExecutionStatus.RUNNING
     assert await described.static_summary() == "normal: 1 push"
     assert await described.memo() == {"deliveries": {"push": 1}}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await handle.describe()).typed_search_attributes.get(STATE) != "parked":
             await asyncio.sleep(0.1)
     assert "waiting for `retry` or `discard`" in str(await handle.query("__temporal_workflow_metadata"))

@@ -61,7 +61,7 @@ async def test_a_late_delivered_wins_over_unconfirmed_and_is_told_to_the_lists(s
     await stage.until(n, lambda status: status["channel_statuses"]["email"] == "UNCONFIRMED")
     assert await _callback(stage, _event(delivery, "delivered")) == 200
     assert (await stage.status(n))["channel_statuses"] == {"email": "DELIVERED"}
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             _, answer = await stage.call("GET", "/metrics")
             if answer["by_status"].get("DELIVERED") == 1 and not answer["by_status"].get("UNCONFIRMED"):

@@ -28,7 +28,7 @@ async def _backlog(stage: Stage) -> str:
     """A notification to forty, of which twilio has had a few and the rest waits for its pace."""
     phones = [{"phone": f"+1415555{n:04d}"} for n in range(40)]
     id = await stage.notify(channels=["sms"], recipients=phones, message="Hello")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(await stage.vendors.log("twilio")) < 3:
             await asyncio.sleep(0.05)
     return id

@@ -121,7 +121,7 @@ async def test_two_due_providers_are_asked_at_once_and_then_it_looks(skipping: W
 
     async def together(call: object) -> None:
         if isinstance(call, Delivery):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await both.wait()
 
     script.meanwhile = together
