@@ -109,7 +109,7 @@ class Filed(NamedTuple):
 async def insert(ask: Ask, filed: Filed, secret: bytes, keys: Keys) -> None:
     """All of it, or nothing. Raises Ended. `secret`: what addresses are hashed with."""
     try:
-        await ask(_INSERT, **_values(filed.batches, filed.rows, secret, keys), **_columns(filed.terms))
+        await ask(_INSERT, **_values(filed, secret, keys))
     except DBAPIError as error:
         if sqlstate(error) == _NOT_WHOLE:
             raise Ended from None
@@ -129,8 +129,9 @@ async def never_will_be(db: Database, batches: Sequence[Batch]) -> bool:
     return not found or found[0].size != batches[0].size
 
 
-def _values(batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: Keys) -> dict[str, Any]:
+def _values(filed: Filed, secret: bytes, keys: Keys) -> dict[str, Any]:
     """The columns of the one statement that inserts it all."""
+    batches, rows, terms = filed
     lead = {row.submission.id: row.batch for row in reversed(rows)}
     lead_of = {row.batch: lead[row.submission.id] for row in rows if row.submission.size > SPLIT}
     new = [batch for batch in batches if not batch.had]
@@ -187,11 +188,6 @@ def _values(batches: Sequence[Batch], rows: Sequence[Row], secret: bytes, keys: 
         "hash": [
             blind(secret, row.submission.tenant, row.channel, row.address) if row.address else None for row in rows
         ],
-    }
-
-
-def _columns(terms: Sequence[Entry]) -> dict[str, Any]:
-    return {
         "t_tenant": [tenant for tenant, _, _ in terms],
         "t_term": [term for _, term, _ in terms],
         "t_notification": [notification for _, _, notification in terms],

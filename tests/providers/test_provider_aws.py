@@ -255,7 +255,7 @@ async def test_whoever_waits_for_keys_gives_up_in_time_and_the_next_finds_them(
         provider = make("sns", **no_keys)
         began = time.monotonic()
         (first,) = await provider.send([message(PHONE)], 0.3)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 1
         slow.set()
         (second,) = await provider.send([message(PHONE)], 5)
     assert (first.outcome, first.reason) == (Outcome.VENDOR_DOWN, "TimeoutError")

@@ -91,7 +91,7 @@ async def test_an_answer_that_drips_is_cut_in_time() -> None:
     async with _server(handle) as url:
         began = time.monotonic()
         answer = await _call(url, timeout=0.4)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 1
     assert isinstance(answer, Answer)
     assert answer.outcome is Outcome.IN_DOUBT
 

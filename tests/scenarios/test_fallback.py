@@ -67,10 +67,20 @@ async def test_a_rejected_message_fails_without_retries(stage: Stage) -> None:
     assert (delivery["status"], delivery["attempts"]) == ("FAILED", 1)
 
 
+_WAITS = """
+SELECT attempt, extract(epoch FROM due_at - updated_at)::float8 AS wait FROM delivery
+ WHERE status = 'queued' AND attempt > 0
+"""
+
+
 async def test_retries_keep_to_the_policy(stage: Stage) -> None:
     await stage.vendors.rule("sendgrid", answer={"status": 503}, first=2)  # a third in a row opens its breaker
     n = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
-    status = await stage.until(n, "COMPLETED", within=20)
+    waits: dict[int, float] = {}
+    while (status := await stage.status(n))["status"] != "COMPLETED":
+        waits |= {row.attempt: row.wait for row in await stage.db.run(_WAITS)}
+        await asyncio.sleep(0.05)
+    assert waits == {1: 1, 2: 2}
     claims = [e["at"] for e in _delivery(status)["events"] if e["to"] == "SENDING"]
     times = [datetime.fromisoformat(at) for at in claims]
     pauses = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
