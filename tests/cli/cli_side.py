@@ -18,7 +18,7 @@ import pytest
 from cli.main import run
 
 CLARION = (sys.executable, "-m", "cli.main")
-WITHIN = 60.0
+WITHIN = 200.0  # against a command that hangs; a busy slow machine takes more than a minute for a whole demo
 
 
 @dataclass(frozen=True)
