@@ -1,6 +1,7 @@
 """The supervisor with small programs: dying again and again, refusing to stop, never getting ready."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -78,6 +79,21 @@ async def test_what_a_part_started_ends_with_it(supervisor: Supervisor, tmp_path
     child = int(file.read_text())
     await supervisor.stop()
     await eventually(lambda: birth(child) is None)
+
+
+async def test_a_part_gives_way_as_far_as_it_is_told(supervisor: Supervisor, lines: list[str]) -> None:
+    # Linux may weigh sessions before processes: then the session's figure is the one that counts.
+    ours = os.nice(0)
+    code = (
+        "import os, pathlib, time\n"
+        f"own, group = os.nice(0) - {ours}, pathlib.Path('/proc/self/autogroup')\n"
+        "print(own, (group.exists() and group.read_text().split()[-1:] or [own])[0], 'nice', flush=True)\n"
+        "time.sleep(60)"
+    )
+    await supervisor.start([program("patient", code, nice=3), program("urgent", code)])
+    await eventually(lambda: sum(line.endswith("nice") for line in lines) == 2)
+    await supervisor.stop()
+    assert {"patient: 3 3 nice", "urgent: 0 0 nice"} < set(lines), lines
 
 
 async def test_last_words_without_a_line_end_are_kept(supervisor: Supervisor, lines: list[str]) -> None:

@@ -2,19 +2,22 @@
 
 Run by path with `python -I -S`, so that nothing but the standard library is loaded before the program takes over
 (a `preexec_fn` would do the same inside a fork of the supervisor, which may have threads).
-Arguments: pid of the supervisor, signal to get when it dies, user to become (or `-`), then the program with its own.
+Arguments: pid of the supervisor, signal to get when it dies, user to become (or `-`), how far it gives way to the
+other parts (a nice value), then the program with its own.
 """
 
 import ctypes
 import os
 import pwd
 import sys
+import time
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
 SECBIT_NO_SETUID_FIXUP = 4
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITY_VERSION_3 = 0x20080522
+_TRIES = 10
 
 
 class _Header(ctypes.Structure):
@@ -60,9 +63,25 @@ def _die_with(supervisor: int, signal_number: int) -> None:
         sys.exit("the supervisor ended before this part had started")
 
 
+def _give_way(nice: int) -> None:
+    """Leave the processor to others first. Linux with autogroups weighs sessions, and each part has its own."""
+    os.nice(nice)
+    for _ in range(_TRIES):
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice))
+        except BlockingIOError:  # ordinary users may write one of these in 100 ms, all of them together
+            time.sleep(0.1)
+        except OSError:
+            return
+        else:
+            return
+
+
 def main() -> None:
     """Turn into the program named by the arguments."""
-    supervisor, signal_number, user, *argv = sys.argv[1:]
+    supervisor, signal_number, user, nice, *argv = sys.argv[1:]
+    if int(nice):
+        _give_way(int(nice))
     if user != "-":
         _become(user)
     _die_with(int(supervisor), int(signal_number))

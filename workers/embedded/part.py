@@ -27,10 +27,11 @@ PAUSE = 0.05
 LAUNCHER = Path(__file__).with_name("launch.py")
 
 
-def launched(argv: tuple[str, ...], *, user: str | None, orphan_signal: signal.Signals) -> list[str]:
-    """The command that runs `argv` bound to this process's life, and as `user` when we are root."""
+def launched(argv: tuple[str, ...], *, user: str | None, orphan_signal: signal.Signals, nice: int = 0) -> list[str]:
+    """The command that runs `argv` bound to this process's life, as `user` when we are root, giving way by `nice`."""
     become = user if user and os.geteuid() == 0 else "-"
-    return [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(orphan_signal)), become, *argv]
+    bound = (str(os.getpid()), str(int(orphan_signal)), become, str(nice))
+    return [sys.executable, "-I", "-S", str(LAUNCHER), *bound, *argv]
 
 
 class Part:
@@ -126,7 +127,7 @@ class Part:
         self.ready.clear()
         service = self.service
         self._process = await asyncio.create_subprocess_exec(
-            *launched(service.argv, user=service.user, orphan_signal=service.orphan_signal),
+            *launched(service.argv, user=service.user, orphan_signal=service.orphan_signal, nice=service.nice),
             env=dict(service.env),
             cwd=service.cwd,
             stdin=asyncio.subprocess.DEVNULL,

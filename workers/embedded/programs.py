@@ -16,6 +16,7 @@ from workers.embedded.part import launched
 from workers.embedded.service import Service, Sink
 
 CLARION = (sys.executable, "-m", "cli.main")
+_GIVES_WAY = 3  # nice: half the weight of the others. With 6 a flood held up its neighbour in the workers
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ def api(name: str, argv: tuple[str, ...], env: Mapping[str, str], *, url: str) -
 
 
 def worker(name: str, argv: tuple[str, ...], env: Mapping[str, str], *, data_dir: Path) -> Service:
-    """A worker, ready when it has announced itself. Its grace covers the vendor calls it is in."""
+    """A worker, ready when it has announced itself. Its grace covers the vendor calls it is in.
+
+    But for those of high priority it gives way to who is waited for: the API, and the servers under it.
+    """
     file = data_dir / f"{name}.ready"
-    return Service(name, argv, ready=lambda: probes.announced(file), env={**env, ready.VARIABLE: str(file)}, grace=20.0)
+    return Service(
+        name,
+        argv,
+        ready=lambda: probes.announced(file),
+        env={**env, ready.VARIABLE: str(file)},
+        grace=20.0,
+        nice=0 if "high" in name else _GIVES_WAY,
+    )

@@ -19,6 +19,7 @@ class Service:
 
     `user`: whom to become when we are root. `stop_signal`: what asks it to end; after `grace` seconds it is killed.
     `orphan_signal`: what Linux sends it when the supervisor dies. `start_within`: seconds until its probe must pass.
+    `nice`: how far it gives way to the other parts where they all want the processor.
     """
 
     name: str
@@ -31,3 +32,4 @@ class Service:
     grace: float = 10.0
     orphan_signal: signal.Signals = signal.SIGKILL
     start_within: float = 60.0
+    nice: int = 0
