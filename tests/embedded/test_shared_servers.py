@@ -1,6 +1,10 @@
 """The servers the tests share: real, separate for each test, and as durable as those of a deployment."""
 
+import sys
+from pathlib import Path
+
 import asyncpg
+import pytest
 from redis.asyncio import Redis
 from temporalio.client import Client
 
@@ -32,3 +36,21 @@ async def test_the_namespace_takes_workflows(temporal_address: str, temporal_nam
     handle = await client.start_workflow("Nobody", id="nobody", task_queue="nobody")
     assert (await handle.describe()).id == "nobody"
     await handle.terminate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what one process holds")
+async def test_a_connection_gives_back_what_its_largest_statements_took(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        for n in range(30):  # each larger than the last, and each leaves a plan behind
+            texts = ["x" * 1_000] * 300 * (n + 1)
+            await connection.fetch(f"SELECT {n}, row_number() OVER (ORDER BY t) FROM unnest($1::text[]) AS t", texts)
+        assert _held(await connection.fetchval("SELECT pg_backend_pid()")) < 15_000
+    finally:
+        await connection.close()
+
+
+def _held(pid: int) -> int:
+    """KB that are a process's own."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1])
