@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -19,6 +20,11 @@ def pids_of(services: Mapping[str, Part]) -> Pids:
 def cpu(pids: Pids) -> dict[str, float]:
     """CPU seconds of each part since it started."""
     return {name: sum(map(_cpu, tree)) for name, tree in trees(pids).items()}
+
+
+def waited(pids: Pids) -> dict[str, float]:
+    """Seconds that the threads of each part which still live were ready to run and had no core. Only Linux tells."""
+    return {name: sum(map(_waited, tree)) for name, tree in trees(pids).items()}
 
 
 def memory(pids: Pids) -> dict[str, float]:
@@ -48,6 +54,14 @@ def _cpu(process: psutil.Process) -> float:
         times = process.cpu_times()
         return times.user + times.system + times.children_user + times.children_system  # children: those that ended
     return 0.0
+
+
+def _waited(process: psutil.Process) -> float:
+    total = 0.0
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            total += int(thread.read_text().split()[1]) / 1e9
+    return total
 
 
 def _pss(process: psutil.Process) -> float:

@@ -7,12 +7,17 @@ from math import isfinite
 from typing import Any
 
 from bench.cases import CASES
+from bench.cases.burst import CORES
 from bench.finding import Figure, Finding
 from bench.keeping import Lines, reasons, table
 from bench.places import OUT, version
 from bench.plots import drawn
 from cli import output
 
+_TRIED = (
+    "On average while it was played. What a notification costs in each part, and what was tried: "
+    "[docs/performance.md](../../docs/performance.md#what-a-notification-costs-and-what-holds-it-back)."
+)
 COLUMNS = ("case", "figure", "measured", "bound", "result")
 
 
@@ -74,7 +79,25 @@ def _markdown(findings: Sequence[Finding], measured: str, pictures: Sequence[tup
     shown = "".join(f"\n## {title}\n\n![{title}]({file})\n" for title, file in pictures)
     machine = f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, Python {platform.python_version()}"
     head = f"# Clarion, measured with {measured}\n\n{machine}.\n\n"
-    return head + table(COLUMNS, _rows(findings)) + f"\n{verdict}{shown}{_longest(findings)}"
+    return head + table(COLUMNS, _rows(findings)) + f"\n{verdict}{shown}{_held_back(findings)}{_longest(findings)}"
+
+
+def _held_back(findings: Sequence[Finding]) -> str:
+    """What the processes of each case that missed a bound had of the cores, and how they waited for one."""
+    tables = [
+        f"\n### `{found.case}`\n\n{table(('process', 'cores', 'threads ready without one'), _effort(found))}"
+        for found in findings
+        if found.missed and "cpu" in found.series
+    ]
+    if not tables:
+        return ""
+    return f"\n## What held back those that missed a bound\n\n{_TRIED}\n{''.join(tables)}"
+
+
+def _effort(found: Finding) -> Iterable[list[str]]:
+    had, waiting = found.series["cpu"], found.series.get("waiting", {})
+    for name in sorted(had, key=had.__getitem__, reverse=True):
+        yield [name, f"{had[name] * CORES:.2f}", f"{waiting[name]:.2f}" if name in waiting else ""]
 
 
 def _longest(findings: Sequence[Finding]) -> str:

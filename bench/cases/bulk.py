@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.cases.burst import burst
+from bench.cases.burst import burst, effort
 from bench.finding import Figure, Played
 from bench.ground import ground
 
@@ -26,4 +26,5 @@ async def play(log: Path, *, count: int = COUNT) -> Played:
             Figure("CPU of all processes", sum(ended.cpu.values()) / len(ended.passages) * 1e6, "µs a delivery"),
         ],
         broken,
+        effort(ended),
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,21 @@ from bench.passages import Passage
 
 COUNT = 100_000
 GOAL = 1_667  # a second: 100,000 a minute
-_CORES = 2
+CORES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One that has ended. `cpu`: seconds of each process while it went on, those of the load among them."""
+    """One that has ended. `cpu`: seconds of each process while it went on, those of the load among them.
+
+    `waited`: seconds that their threads stood ready without a core.
+    """
 
     result: Result
     passages: Sequence[Passage]
     cpu: Mapping[str, float]
     seconds: float
+    waited: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def accepted(self) -> float:
@@ -46,12 +50,13 @@ class Burst:
 async def burst(on: Ground, token: str, clients: int, **more: Any) -> Burst:
     """Load it and wait for its end; `more` as in Load: `count` or `seconds`."""
     pids = processes.pids_of(on.stack.services)
-    before, started = processes.cpu(pids), time.time()
+    before, waited, started = processes.cpu(pids), processes.waited(pids), time.time()
     result = await on.offer(token, clients, **more)
     await on.drained()
     cpu = processes.between(before, processes.cpu(pids)) | {"load": result.cpu}
+    waited = processes.between(waited, processes.waited(pids))
     seconds = time.time() - started
-    return Burst(result, await passages.since(on.db, result.began), cpu, seconds)
+    return Burst(result, await passages.since(on.db, result.began), cpu, seconds, waited)
 
 
 async def play(
@@ -97,8 +102,13 @@ def waits_by_priority(some: Sequence[Passage]) -> dict[str, list[float]]:
 
 
 def series_of(ended: Burst) -> dict[str, Any]:
-    """What the plots of a burst show. `cpu`: the share of two cores each process had."""
+    """What the plots of a burst show, and its effort."""
+    return {"timeline": passages.timeline(ended.passages, ended.result.began), **effort(ended)}
+
+
+def effort(ended: Burst) -> dict[str, dict[str, float]]:
+    """`cpu`: the share of two cores each process had; `waiting`: how many of its threads stood ready without one."""
     return {
-        "timeline": passages.timeline(ended.passages, ended.result.began),
-        "cpu": {name: used / ended.seconds / _CORES for name, used in ended.cpu.items()},
+        "cpu": {name: used / ended.seconds / CORES for name, used in ended.cpu.items()},
+        "waiting": {name: waited / ended.seconds for name, waited in ended.waited.items()},
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import passages
-from bench.cases.burst import Burst, burst
+from bench.cases.burst import Burst, burst, effort
 from bench.finding import Figure, Played
 from bench.ground import Ground, ground
 from bench.numbers import mean, percentile
@@ -44,6 +44,7 @@ async def play(log: Path) -> Played:
             Figure("lag p99", percentile(lags, 0.99) * 1000, "ms", at_most=100),
         ],
         broken,
+        effort(read[-1][0]),
     )
 
 

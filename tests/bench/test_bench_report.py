@@ -73,6 +73,16 @@ def test_the_report_names_what_was_missed_and_what_was_broken(kept: report.Kept,
     assert "- burst: lost: 1" in text
 
 
+def test_the_report_shows_what_held_back_a_case_that_missed_a_bound(kept: report.Kept, tmp_path: Path) -> None:
+    effort = {"cpu": {"load": 0.05, "api": 0.31}, "waiting": {"api": 0.74}}
+    kept.add(Finding("burst", 1.0, [SLOW], series=effort))
+    kept.add(Finding("bulk", 1.0, [QUICK], series=effort))
+    text = (tmp_path / "report.md").read_text()
+    assert "| api | 0.62 | 0.74 |\n| load | 0.10 |  |" in text
+    assert "### `burst`" in text
+    assert "### `bulk`" not in text
+
+
 def test_the_report_shows_the_longest_statements_as_a_table(kept: report.Kept, tmp_path: Path) -> None:
     statement = {"query": "SELECT a || b", "calls": 1200, "ms": 340.6}
     kept.add(Finding("cost", 1.0, [QUICK], series={"statements": [statement]}))
