@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from xdist.scheduler import LoadScopeScheduling
 TEMPLATE = "clarion_template"
 
 os.environ["CLARION_ENCRYPTION_KEYS"] = KEYS  # no process starts without one
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and whom they start would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Where every process of ours logs. structlog's own default is what `sys.stdout` is at the time: a line of an API that
 # shares this process would then stand in the output of a command that happens to run.

@@ -32,7 +32,7 @@ async def test_a_mail_is_taken_logged_and_reported(sandbox: Sandbox, receiver: R
 
 
 async def test_a_bulk_call_is_many_messages_and_few_webhooks(sandbox: Sandbox, receiver: Receiver) -> None:
-    await sandbox.settings("sendgrid", gather=0.3, rules=[{"to": "bad*", "receipt": {"report": "undelivered"}}])
+    await sandbox.settings("sendgrid", gather=60, rules=[{"to": "bad*", "receipt": {"report": "undelivered"}}])
     addresses = [f"person{number}@example.com" for number in range(998)] + ["bad1@example.com", "bad2@example.com"]
     assert (await sandbox.mail(*addresses)).status == 202
     await receiver.wait_for(lambda: sum(len(hook.json) for hook in receiver.hooks) == 2000)
