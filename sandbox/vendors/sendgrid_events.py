@@ -61,6 +61,8 @@ class EventPost:
 
     def gather(self, events: list[Event], control: SendGridControl) -> None:
         """Post these with whatever else comes within the gathering time, or once a call is full."""
+        if self._gathered and self._gathered[0].generation != self._shared.generation:
+            self._post(control.max_events)  # made before a reset: they and their time are forgotten, and fill no call
         self._gathered.extend(events)
         if len(self._gathered) >= control.max_events or not control.gather:
             self._post(control.max_events)

@@ -112,10 +112,11 @@ async def test_who_waits_for_a_place_is_called_owner_by_owner() -> None:
         gone = partial(called.append, "gone")
         places.wait("vendor", "flood", NORMAL, 4, gone)
         places.leave("vendor", gone)
-        await asyncio.sleep(0.12)
-        assert sorted(called) == ["flood 1", "flood 2", "small 1"]  # each tick one of each, out of the reserve
-    await asyncio.sleep(0.12)
-    assert sorted(called) == ["flood 1", "flood 2", "flood 3", "small 1"]
+        async with asyncio.timeout(10):
+            while len(called) < 4:
+                await asyncio.sleep(0.01)
+    assert sorted(called[:2]) == ["flood 1", "small 1"]  # each tick one of each, out of the reserve
+    assert called[2:] == ["flood 2", "flood 3"]
 
 
 async def test_a_process_that_falls_behind_takes_less_in_hand_and_more_again_when_it_has_time() -> None:

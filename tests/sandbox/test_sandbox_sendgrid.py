@@ -45,6 +45,17 @@ async def test_a_bulk_call_is_many_messages_and_few_webhooks(sandbox: Sandbox, r
     assert (await sandbox.counts("sendgrid"))["accepted"] == 1000
 
 
+async def test_what_was_gathered_before_a_reset_fills_no_call(sandbox: Sandbox, receiver: Receiver) -> None:
+    await sandbox.settings("sendgrid", gather=60)
+    await sandbox.mail("ada@example.com")
+    assert len(await sandbox.log("sendgrid")) == 1
+    await sandbox.reset(f"{receiver.url}/webhook")
+    await sandbox.settings("sendgrid", gather=60)
+    await sandbox.mail(*(f"person{number}@example.com" for number in range(500)))
+    await receiver.wait_for(lambda: bool(receiver.hooks))
+    assert [len(hook.json) for hook in receiver.hooks] == [1000]
+
+
 async def test_too_many_personalizations_are_refused(sandbox: Sandbox) -> None:
     answer = await sandbox.mail(*(f"person{number}@example.com" for number in range(1001)))
     assert answer.status == 400
