@@ -63,7 +63,7 @@ class NotifyIn(BaseModel):
     )
     message: Annotated[str, Field(min_length=1)] | MessageIn
     priority: Priority = Priority.NORMAL
-    metadata: dict[str, Any] | None = Field(None, description="at most 4 kB; echoed in status and webhooks")
+    metadata: dict[str, Any] | None = Field(None, description="at most 4 kB; shown in status and lists")
     tags: Annotated[list[_Tag], Field(max_length=MOST_TAGS)] = Field(
         default_factory=list, description="to find it by, kept in plain text: no personal data"
     )

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="API keys: who may call the API. Asks the database itself.")
 
 _MOMENTS = ("created_at", "expires_at", "revoked_at", "last_used_at")
-_ROLES = "send, read, admin (all of one tenant), or operator (no tenant: dead letters and metrics of all)."
+_ROLES = (
+    "send, read, admin (all of one tenant), or operator (no tenant: tenants, keys, providers, audit, "
+    "and the dead letters and metrics of all)."
+)
 
 
 @app.command()

@@ -59,7 +59,9 @@ def worker(
     queues: Annotated[
         str, typer.Option(metavar="NAMES", help="Names, globs (`*-high`), groups (all, high, rest).")
     ] = "all",
-    metrics_port: Annotated[int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics here.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics here, on CLARION_HOST.")
+    ] = None,
 ) -> None:
     """Run one worker process for some task queues.
 

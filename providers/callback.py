@@ -29,7 +29,7 @@ class CallbackSettings(Section):
 
 
 class _Event(BaseModel):
-    """One report, as CONTRACT describes it."""
+    """One report, as `CallbackIn` of `api/raw_routes.py` describes it."""
 
     delivery_id: str | None = None
     notification_id: UUID | None = None

@@ -19,7 +19,7 @@ class _FromFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = f"{self.config.get('env_prefix', '')}{field_name}".upper() + "_FILE"
         path = os.environ.get(variable)
-        if path is None:
+        if not path:
             return None, field_name, False
         try:
             return Path(path).read_text().strip(), field_name, False

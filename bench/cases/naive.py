@@ -1,4 +1,4 @@
-"""`naive`: the card's literal shape, a workflow for each notification, in turn with Clarion as it comes."""
+"""`naive`: the naive shape, a workflow for each notification, in turn with Clarion as it comes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The door under a crowd: poison, idempotency keys, batches and the card's literal shape."""
+"""The door under a crowd: poison, idempotency keys, batches and the naive shape."""
 
 import asyncio
 

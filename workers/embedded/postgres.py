@@ -17,7 +17,7 @@ USER = "clarion"
 DATABASE = "clarion"
 
 SETTINGS = {
-    # A 202 means committed (decision D3): with either of the first two off, kill -9 loses acknowledged commits.
+    # A 202 means committed (decision 0003): with either of the first two off, kill -9 loses acknowledged commits.
     "fsync": "on",
     "synchronous_commit": "on",
     "listen_addresses": "127.0.0.1",
@@ -126,7 +126,7 @@ class Postgres:
 
 
 async def require_durable(url: str) -> None:
-    """Raise StackError unless this server keeps what it has acknowledged (decision D3)."""
+    """Raise StackError unless this server keeps what it has acknowledged (decision 0003)."""
     import asyncpg
 
     connection = await asyncpg.connect(url)

@@ -7,7 +7,7 @@ from workers.embedded import binaries, probes
 from workers.embedded.service import Service
 
 DYNAMIC_CONFIG = {
-    # Off by default; without it priority and fairness keys of a queue are ignored (DESIGN, section 5).
+    # Off by default; without it priority and fairness keys of a queue are ignored (decision 0007).
     "matching.enableFairness": "true",
     # Both act within a partition of a queue.
     "matching.numTaskqueueReadPartitions": "1",
@@ -72,7 +72,7 @@ class Temporal:
         if self._data is None:
             return ()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # 2.4 times the speed of the default; kill -9 under load lost nothing (decision D9).
+        # 2.4 times the speed of the default; kill -9 under load lost nothing (decision 0008).
         pragmas = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL")
         return ("--db-filename", str(self._data / "temporal.db"), *pragmas)
 
