@@ -26,6 +26,8 @@ CREATE FUNCTION audit_full() RETURNS trigger LANGUAGE plpgsql AS
 BREAK = "CREATE TRIGGER audit_full BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_full()"
 MEND = "DROP TRIGGER audit_full ON audit"
 
+COMMANDS = {"secrets.rewrap", "secrets.renew"}  # no route does these: tests/cli/test_cli_secrets.py
+
 
 @pytest_asyncio.fixture
 async def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Installed]:
@@ -108,7 +110,7 @@ async def test_no_act_is_done_that_cannot_be_written_down(
             assert (await who.request(method, path, json=body)).is_success, action
             assert await everything(db) != before, action
     written = {row.action for row in await db.run("SELECT action FROM audit WHERE actor LIKE 'clr%'")}
-    assert written == set(acts) == named_in_the_docs()
+    assert written == set(acts) == named_in_the_docs() - COMMANDS
 
 
 async def switches(parts: Parts) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KILLS = ("kill-api", "kill-worker", "kill-temporal", "kill-postgres", "kill-valkey")
 OTHERS = ("vendor-hang-after", "vendor-errors", "vendor-reset", "receipts-early", "receipts-repeated")
-LOAD = {"--seconds": "32", "--every": "4.5", "--seed": "7", "--rate": "12", "--settle": "150"}
+LOAD = {"--seconds": "32", "--every": "4.5", "--seed": "7", "--rate": "8", "--settle": "150"}
 
 
 @pytest.mark.timeout(300)

@@ -5,9 +5,17 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from cli_side import CommandLine
+from stage import SetStage, Stage
 
 from cli import importing
+
+
+@pytest_asyncio.fixture
+async def stage(set_stage: SetStage) -> Stage:
+    """Nothing is sent here: no worker runs."""
+    return await set_stage(held=True)
 
 
 async def test_good_lines_are_stored_and_wrong_ones_told(clarion: CommandLine, tmp_path: Path) -> None:

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 
 import pytest
+import pytest_asyncio
 from cli_side import CommandLine
 from stage import SetStage, Stage
 
 NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest_asyncio.fixture
+async def stage(set_stage: SetStage) -> Stage:
+    """Whoever sends something starts the workers."""
+    return await set_stage(held=True)
 
 
 async def _listed(clarion: CommandLine) -> dict[str, list[str]]:
@@ -81,6 +88,7 @@ async def test_the_last_of_a_channel_is_stopped_with_a_warning(clarion: CommandL
 
 async def test_a_broken_vendor_is_shown_with_its_reason(clarion: CommandLine, stage: Stage) -> None:
     await stage.vendors.rule("twilio", answer={"status": 401})
+    await stage.work()
     await stage.until(await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello"), "COMPLETED")
     assert (await _listed(clarion))["twilio"][5].startswith("open for ")
     events = await clarion("providers", "events")

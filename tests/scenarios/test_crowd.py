@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from stage import SetStage, Stage
 
 
@@ -39,13 +38,14 @@ async def test_an_idempotency_key_is_replayed_and_guards_its_body(stage: Stage) 
     assert problem["code"] == "idempotency_key_reused"
 
 
-@pytest.mark.parametrize("value", ["NaN", "-Infinity", "123456789012345678901234567890"])
-@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
-async def test_numbers_json_cannot_carry_are_refused(stage: Stage, value: str, headers: dict[str, str]) -> None:
+async def test_numbers_json_cannot_carry_are_refused(stage: Stage) -> None:
     body = '{"channels": ["email"], "recipient_ids": ["ada"], "message": "Hello", "metadata": {"n": [VALUE]}}'
-    headers = {"content-type": "application/json", **headers}
-    async with stage.http.post(f"{stage.url}/notify", data=body.replace("VALUE", value), headers=headers) as response:
-        assert response.status == 422, await response.text()
+    for more in ({}, {"Idempotency-Key": "k"}):
+        headers = {"content-type": "application/json", **more}
+        for value in ("NaN", "-Infinity", "123456789012345678901234567890"):
+            data = body.replace("VALUE", value)
+            async with stage.http.post(f"{stage.url}/notify", data=data, headers=headers) as response:
+                assert response.status == 422, (value, more, await response.text())
 
 
 async def test_max_batch_one_gives_every_notification_a_run_of_its_own(set_stage: SetStage) -> None:

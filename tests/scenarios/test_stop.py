@@ -19,10 +19,10 @@ from workers.embedded.part import Part
 from workers.embedded.stack import running
 
 STOPPED = ("worker-rest", "api", "worker-high")
-RATE = 40
+RATE = 15  # notifications a second: each of two messages, and at such a rate with a run of its own
 PAUSE = 2.0  # seconds of load before each stop, and after the last
-LATENCY = 1.0  # seconds a vendor takes: at each stop there are calls in flight
-BACK_WITHIN = 40.0  # seconds on a busy machine
+LATENCY = 1.5  # seconds a vendor takes: at each stop there are calls in flight
+BACK_WITHIN, DONE_WITHIN = 40.0, 120.0  # seconds on a busy machine
 
 
 @pytest.mark.timeout(240)
@@ -57,7 +57,7 @@ async def test_stop_each_process_under_load(tmp_path: Path, monkeypatch: pytest.
         result = await load
         db = Database(stack.addresses.database_url, pool_size=2)
         try:
-            verdict = await settled(db, promised, tmp_path / "data" / "sandbox" / "log.jsonl")
+            verdict = await settled(db, promised, tmp_path / "data" / "sandbox" / "log.jsonl", DONE_WITHIN)
             doubts = await db.run("SELECT count(*) FROM delivery_event WHERE new = 'in_doubt'")
             repeated = await db.run("SELECT coalesce(sum(possible_duplicates), 0) FROM delivery")
             committed = await db.run("SELECT count(*) FROM notification")
