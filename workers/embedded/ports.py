@@ -1,8 +1,14 @@
 """Ports on the loopback: which are free, and one clear line about a promised port that is taken."""
 
+import os
 import socket
+from collections.abc import Iterator
+from itertools import count, islice
 
 from workers.embedded.errors import StackError
+
+_LOWEST, _HOW_MANY = 10_000, 20_000  # Linux names ports from 32,768, macOS and Windows from 49,152
+_APART = 61  # a stack takes a dozen, and processes that start together have neighbouring ids
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -18,16 +24,22 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different ports nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for probe in held:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in held]
-    finally:
-        for probe in held:
-            probe.close()
+def free_ports(many: int) -> list[int]:
+    """So many ports that nobody listens on at this moment; no process gets one twice.
+
+    A port is taken some seconds after it was found. Any that the system would name may by then be another's, who asked
+    it too, or of a connection that goes out. So these are below all it names, and each process begins elsewhere.
+    """
+    return list(islice(filter(is_free, _own), many))
+
+
+def _ports_of_this_process() -> Iterator[int]:
+    begin = os.getpid() * _APART
+    for n in count(begin):
+        yield _LOWEST + n % _HOW_MANY
+
+
+_own = _ports_of_this_process()
 
 
 def preferred(port: int) -> int:
