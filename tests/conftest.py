@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from databases import Databases, execute
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 from servers import Servers, locked, shared
 from vaults import KEYS
@@ -20,6 +21,10 @@ from xdist.scheduler import LoadScopeScheduling
 TEMPLATE = "clarion_template"
 
 os.environ["CLARION_ENCRYPTION_KEYS"] = KEYS  # no process starts without one
+
+# An example may take any time: a busy machine stands still for a moment.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and whom they start would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

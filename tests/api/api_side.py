@@ -1,11 +1,12 @@
 """The API with real parts behind it, called without a socket in between."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient, Response
 from seeding import CHANNELS
 from vaults import vault
 
@@ -66,3 +67,12 @@ async def client_of(
     transport = ASGITransport(app or create_app(parts), client=(host, 4711), raise_app_exceptions=True)
     async with AsyncClient(transport=transport, base_url="http://clarion.test", headers=headers) as client:
         yield client
+
+
+async def readiness(client: AsyncClient) -> Response:
+    """GET /readyz once every part has answered in time: a busy machine may answer late, which looks like away."""
+    async with asyncio.timeout(60):
+        answer = await client.get("/readyz")
+        while any(part["state"] != "ok" for part in answer.json()["parts"].values()):
+            answer = await client.get("/readyz")
+    return answer

@@ -1,12 +1,15 @@
 """The API with real parts behind it, called without a socket in between."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
+import pytest
 import pytest_asyncio
 from api_side import OPENED, client_of, door_of, parts_with
 from httpx2 import AsyncClient
 from vaults import vault
 
+from api import server
 from api.parts import Parts
 from ledger import keys, tenants
 from ledger.audit import By
@@ -14,6 +17,19 @@ from ledger.database import Database
 from ledger.keys import Role
 from ledger.tenants import Tenant
 from settings import Settings
+from throttle import opened
+
+PATIENT = 30.0  # seconds
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not look like a Redis that is gone: then each process decides alone."""
+    for module, name in ((opened, "connect"), (server, "connect_redis")):
+        monkeypatch.setattr(module, name, partial(getattr(module, name), timeout=PATIENT))
+    for module, name in ((opened, "Gate"), (opened, "Watch"), (server, "Limiter")):
+        monkeypatch.setattr(module, name, partial(getattr(module, name), limit=PATIENT))
+    monkeypatch.setattr("api.health.WITHIN", PATIENT)
 
 
 @pytest_asyncio.fixture

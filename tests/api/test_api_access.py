@@ -107,10 +107,11 @@ async def test_a_revoked_key_is_shut_out_within_two_seconds(db: Database, key_of
     revoked = time.monotonic()
     with pytest.raises(Problem) as caught:
         while True:
+            began = time.monotonic()
             await auth.tenant(headers, None, MAY_READ)
+            assert began - revoked < 2, "who asks later is shut out, however long the answer takes"
             await asyncio.sleep(0.05)
     assert caught.value.code == "unauthenticated"
-    assert time.monotonic() - revoked < 2
 
 
 async def test_the_ledger_is_asked_once_for_many_calls_at_once(db: Database, key_of: Callable[..., object]) -> None:

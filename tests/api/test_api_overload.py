@@ -116,11 +116,11 @@ async def test_what_is_scheduled_is_let_in(caller: Caller) -> None:
 async def test_the_door_opens_again_and_says_when_by_the_pace_of_what_leaves(db: Database, caller: Caller) -> None:
     await caller.fill("low")
     assert (await caller.notify("low")).headers["Retry-After"] == "30", "nothing has left yet: nobody knows"
-    await caller.notify("high", 20)
+    await caller.notify("high", 500)
     await caller.backlog.read()
     await db.run("UPDATE batch_channel SET tally = '{\"looked\": 1}' WHERE priority = 'high'")
     await caller.backlog.read()
-    assert (await caller.notify("low")).headers["Retry-After"] == "1", "twenty left at once, one is too many"
+    assert (await caller.notify("low")).headers["Retry-After"] == "1", "five hundred left at once, one is too many"
     await db.run("UPDATE batch_channel SET tally = '{\"looked\": 1}'")
     await caller.backlog.read()
     assert (await caller.notify("low")).status_code == 202

@@ -31,6 +31,12 @@ class Runs:
         await asyncio.sleep(0.02)
         return [each.batch.size for each in self.started]
 
+    async def until_started(self) -> None:
+        """Something has been, however late."""
+        async with asyncio.timeout(60):
+            while not self.started:
+                await asyncio.sleep(0.01)
+
 
 def opening(runs: Runs, *, keep: float = LONG, cap: int = 100) -> Opening:
     return Opening(runs.start, keep=keep, cap=cap)
@@ -54,13 +60,17 @@ async def test_a_lone_message_does_not_wait() -> None:
 
 async def test_a_crowd_waits_for_more_until_its_time_is_over() -> None:
     runs = Runs()
-    lane, first = opening(runs, keep=0.2), batch(40)
+    lane, first = opening(runs), batch(40)
     lane.take_back([], [first])
     assert await runs.sizes() == []
     assert lane.lend(MANY) == [first]
     lane.take_back([first], [grown(first, 70)])
     assert await runs.sizes() == []
-    await asyncio.sleep(0.3)
+    lane, began = opening(runs, keep=0.2), asyncio.get_running_loop().time()
+    lane.take_back([], [first])
+    lane.take_back(lane.lend(MANY), [grown(first, 70)])
+    await runs.until_started()
+    assert asyncio.get_running_loop().time() - began >= 0.19
     assert await runs.sizes() == [70]
     assert lane.lend(MANY) == []
 

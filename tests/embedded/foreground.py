@@ -73,7 +73,7 @@ async def foreground(
             await running.ended()
 
 
-async def gone(pids: Sequence[int], *, within: float = 10.0) -> list[int]:
+async def gone(pids: Sequence[int], *, within: float = 60.0) -> list[int]:
     """Those that still live after at most `within` seconds."""
     with suppress(TimeoutError):
         await eventually(lambda: not any(birth(pid) for pid in pids), within=within)

@@ -49,7 +49,7 @@ async def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         dev.process.send_signal(signal.SIGINT)
         code, _ = await dev.ended()
     assert code == 0
-    assert await gone(pids, within=2) == []
+    assert await gone(pids) == []
 
 
 async def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_kill_9_of_the_supervisor_leaves_no_orphans_and_loses_nothing(tmp_
         dev.process.kill()
         await dev.ended()
         connection.terminate()
-        assert await gone(pids, within=10) == []
+        assert await gone(pids) == []
     async with foreground(tmp_path / "data") as dev:
         await dev.ready()
         connection = await asyncpg.connect(dev.environment()["CLARION_DATABASE_URL"])

@@ -46,19 +46,24 @@ async def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(superviso
     try:
         await supervisor.start([program("broken", "import sys; sys.exit('no such thing')")])
         with pytest.raises(StackError, match=r"broken ended 6 times .* exit code 1: .*no such thing") as failure:
-            await asyncio.wait_for(supervisor.failure(), 30)
+            await asyncio.wait_for(supervisor.failure(), 120)
         assert failure.value.exit_code == 1
     finally:
         await supervisor.stop()
 
 
 async def test_a_part_that_never_answers_is_named(supervisor: Supervisor) -> None:
-    nobody = program("mute", "import time; time.sleep(60)", ready=lambda: probes.tcp("127.0.0.1", 1), start_within=0.5)
-    try:
-        with pytest.raises(StackError, match=r"mute was not ready within 0\.5 s: .*Connect"):
-            await supervisor.start([nobody])
-    finally:
-        await supervisor.stop()
+    for within in (0.5, 5.0, 50.0):  # on a busy machine it may not be born, and so not be asked, in the shortest time
+        mute = "import time; time.sleep(60)"
+        nobody = program("mute", mute, ready=lambda: probes.tcp("127.0.0.1", 1), start_within=within)
+        try:
+            with pytest.raises(StackError, match=rf"mute was not ready within {within:g} s: ") as failure:
+                await supervisor.start([nobody])
+        finally:
+            await supervisor.stop()
+        if "Connect" in str(failure.value):
+            break
+    assert "Connect" in str(failure.value)
 
 
 async def test_a_part_that_will_not_stop_is_killed_after_its_grace(supervisor: Supervisor, lines: list[str]) -> None:

@@ -279,7 +279,7 @@ async def test_a_row_that_somebody_holds_is_passed_over(db: Database) -> None:
     batch = await accepted_batch(db, [RESENDING], 2)
     async with db.begin() as connection:
         await execute(connection, "SELECT 1 FROM delivery WHERE seq = 0 FOR UPDATE", {})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await deliveries.divert(db, leg(batch, RESENDING), "beta")
     assert [r.provider for r in await db.run("SELECT provider FROM delivery ORDER BY seq")] == ["alpha", "beta"]
 

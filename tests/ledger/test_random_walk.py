@@ -301,7 +301,6 @@ class Walk:
 @pytest.mark.parametrize("name", CHANNELS)
 @settings(
     max_examples=12,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -80,10 +80,10 @@ def test_observing() -> None:
 
 
 def test_counting_is_cheap() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()  # not the time others had the processor
     for _ in range(10_000):
         metrics.count(metrics.CLAIMS, "email", "cheap")
-    assert time.perf_counter() - began < 0.3  # 30 us each; measured 0.7
+    assert time.thread_time() - began < 0.3  # 30 us each; measured 0.7
 
 
 def test_a_reading_replaces_the_last_one_and_is_forgotten_when_stale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +101,10 @@ def test_a_reading_replaces_the_last_one_and_is_forgotten_when_stale(monkeypatch
 def test_a_worker_serves_its_metrics_and_gives_the_port_back() -> None:
     serving = serve(0, "127.0.0.1")
     url = f"http://127.0.0.1:{serving.port}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert b"clarion_backlog" in answer.read()
     with pytest.raises(SettingsError, match=rf"^--metrics-port: cannot listen on 127.0.0.1:{serving.port}: "):
         serve(serving.port, "127.0.0.1")
     serving.close()
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(url, timeout=60)

@@ -46,6 +46,6 @@ def test_every_address_is_hidden_at_any_depth(address: str) -> None:
 
 
 def test_long_texts_take_linear_time() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()  # not the time others had the processor
     scrub("a" * 1_000_000)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2

@@ -13,13 +13,13 @@ async def test_a_loop_that_loses_a_cancellation_ends_all_the_same() -> None:
         nonlocal lost
         while True:
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             except asyncio.CancelledError:
                 if lost:
                     raise
                 lost += 1
 
-    async with asyncio.timeout(5), beside(deaf_once()):
+    async with asyncio.timeout(60), beside(deaf_once()):
         await asyncio.sleep(0)
     assert lost == 1
 
@@ -28,5 +28,5 @@ async def test_a_loop_that_failed_does_not_hinder_the_end() -> None:
     async def broken() -> Never:
         raise RuntimeError("its own fault")
 
-    async with asyncio.timeout(5), beside(broken()):
+    async with asyncio.timeout(60), beside(broken()):
         await asyncio.sleep(0)

@@ -2,7 +2,6 @@
 
 import asyncio
 import sysconfig
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +51,7 @@ async def test_texts_of_errors_are_scrubbed(sink: Any, server: WorkflowEnvironme
     worker = Worker(client, task_queue="t", workflows=[Carry], activities=[fail], workflow_runner=RUNNER)
     async with worker:
         with traces.start("flush", links=[PARENT]), pytest.raises(WorkflowFailureError):
-            await client.execute_workflow(
-                "Carry", "fail", id="failed", task_queue="t", execution_timeout=timedelta(seconds=2)
-            )
+            await client.execute_workflow("Carry", "fail", id="failed", task_queue="t")
 
     failed = (await sink.spans())["RunActivity:fail"]
     assert failed.status.message == "ValueError: no such user [hidden]"

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from observe import traces
@@ -24,4 +25,6 @@ async def fail() -> None:
 class Carry:
     @workflow.run
     async def run(self, name: str) -> str | None:
-        return await workflow.execute_activity(name, start_to_close_timeout=timedelta(seconds=5))
+        return await workflow.execute_activity(
+            name, start_to_close_timeout=timedelta(seconds=60), retry_policy=RetryPolicy(maximum_attempts=1)
+        )

@@ -128,7 +128,7 @@ def test_a_secret_that_is_none_is_a_wrong_setting(secret: str, environment: pyte
         CallbackReader()
 
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

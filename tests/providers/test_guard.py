@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from vendor_side import OneAnswer
+from vendor_side import PATIENT, OneAnswer
 from yarl import URL
 
 from domain.outcomes import Answer
@@ -49,7 +49,7 @@ class Rebinding(AbstractResolver):
 async def test_no_way_to_write_it_leads_inside(host: str, one_answer: OneAnswer) -> None:
     port = URL(await one_answer(200, b"inside", {})).port
     http = Http(PublicOnly())
-    answer = await http.call("GET", URL(f"http://{host}:{port}/"), {}, 5)
+    answer = await http.call("GET", URL(f"http://{host}:{port}/"), {}, PATIENT)
     await http.close()
     assert isinstance(answer, Answer)
     assert one_answer.bodies == []
@@ -63,7 +63,7 @@ async def test_a_name_that_changes_its_mind_is_asked_once_for_each_connection(on
     with pytest.raises(OSError, match="open internet"):  # 192.0.2.0/24 is for documents, nobody's
         await guard.resolve("rebinding.example", 80)
     http = Http(guard)
-    assert isinstance(await http.call("GET", URL(f"http://rebinding.example:{port}/"), {}, 5), Answer)
+    assert isinstance(await http.call("GET", URL(f"http://rebinding.example:{port}/"), {}, PATIENT), Answer)
     await http.close()
     assert names.addresses == [] and one_answer.bodies == []
 
@@ -72,7 +72,7 @@ async def test_hosts_of_the_settings_may_be_anywhere_and_redirects_are_not_follo
     inside = await one_answer(200, b"inside", {})
     outside = await one_answer(302, b"", {"Location": inside})
     http = Http(PublicOnly({"127.0.0.1"}))
-    reply = await http.call("GET", URL(outside), {}, 5)
+    reply = await http.call("GET", URL(outside), {}, PATIENT)
     await http.close()
     assert isinstance(reply, Reply) and reply.status == 302
     assert len(one_answer.bodies) == 1

@@ -16,7 +16,7 @@ import pytest
 from aiobotocore.session import get_session
 from botocore.credentials import ReadOnlyCredentials
 from pydantic import SecretStr
-from vendor_side import MAIL, PHONE, TEXT, Make, OneAnswer, Sandbox, message
+from vendor_side import MAIL, PATIENT, PHONE, TEXT, Make, OneAnswer, Sandbox, message
 
 from domain.messages import Sender
 from domain.outcomes import Outcome
@@ -35,12 +35,12 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"http://127.0.0.1:{_port(log)}"
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENT)
 
 
 def _port(log: Path) -> str:
     """It says on which port it runs once it does."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENT
     while time.monotonic() < end:
         _, found, rest = log.read_text().partition("http://127.0.0.1:")
         if found and (rest.partition("\n")[1]):
@@ -57,12 +57,12 @@ async def _taken(moto: str) -> str:
 
 async def test_ses_takes_our_mail(moto: str, make: Make) -> None:
     provider = make("ses", CLARION_SES_URL=moto)
-    (answer,) = await provider.send([message(MAIL)], 5)
+    (answer,) = await provider.send([message(MAIL)], PATIENT)
     assert (answer.outcome, answer.reason) == (Outcome.REJECTED, "400 MessageRejected")  # the sender is not verified
     keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
     async with get_session().create_client("sesv2", "us-east-1", endpoint_url=moto, **keys) as client:
         await client.create_email_identity(EmailIdentity="clarion@sandbox.example")
-    (answer,) = await provider.send([message(MAIL)], 5)
+    (answer,) = await provider.send([message(MAIL)], PATIENT)
     assert answer.outcome is Outcome.ACCEPTED
     assert answer.message_id
     assert answer.message_id in await _taken(moto)
@@ -71,10 +71,10 @@ async def test_ses_takes_our_mail(moto: str, make: Make) -> None:
 async def test_sns_takes_our_message(moto: str, make: Make) -> None:
     provider = make("sns", CLARION_SNS_URL=moto)
     assert await provider.check()
-    (answer,) = await provider.send([message(PHONE)], 5)
+    (answer,) = await provider.send([message(PHONE)], PATIENT)
     assert answer.outcome is Outcome.ACCEPTED
     assert answer.message_id
-    (answer,) = await provider.send([message("nobody")], 5)
+    (answer,) = await provider.send([message("nobody")], PATIENT)
     assert (answer.outcome, answer.reason) == (Outcome.REJECTED, "400 InvalidParameter")
 
 
@@ -82,9 +82,9 @@ async def test_the_wire_format_of_sns(make: Make, one_answer: OneAnswer) -> None
     body = b"<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
     provider = make("sns", CLARION_SNS_URL=await one_answer(200, body, {"Content-Type": "text/xml"}))
     sent = message(PHONE, sender=Sender(phone="Acme"), priority=Priority.LOW)
-    (answer,) = await provider.send([sent], 5)
+    (answer,) = await provider.send([sent], PATIENT)
     assert answer.message_id == "m-1"
-    await provider.send([message(PHONE, sender=Sender(phone="+14155550000"))], 5)
+    await provider.send([message(PHONE, sender=Sender(phone="+14155550000"))], PATIENT)
     first, second = ({name: value[0] for name, value in parse_qs(each.decode()).items()} for each in one_answer.bodies)
     assert (first["Action"], first["PhoneNumber"], first["Message"]) == ("Publish", PHONE, TEXT)
     assert _attributes(first) == {
@@ -120,7 +120,7 @@ async def test_an_answer_that_is_not_awss_is_classed_by_its_status(
     name: str, to: str, status: int, body: bytes, outcome: Outcome, make: Make, one_answer: OneAnswer
 ) -> None:
     url = await one_answer(status, body, {})
-    (answer,) = await make(name, **{f"CLARION_{name.upper()}_URL": url}).send([message(to)], 5)
+    (answer,) = await make(name, **{f"CLARION_{name.upper()}_URL": url}).send([message(to)], PATIENT)
     assert answer.outcome is outcome, answer
     assert len(one_answer.bodies) == 1
 
@@ -132,10 +132,10 @@ async def test_sess_status_is_enough_where_sns_must_be_read(
     status: int, outcome: Outcome, make: Make, one_answer: OneAnswer
 ) -> None:
     url = await one_answer(status, b"", {})
-    (answer,) = await make("ses", CLARION_SES_URL=url).send([message(MAIL)], 5)
+    (answer,) = await make("ses", CLARION_SES_URL=url).send([message(MAIL)], PATIENT)
     assert answer.outcome is outcome
     # botocore gives up on an error of SNS that is no XML: we were told nothing.
-    (answer,) = await make("sns", CLARION_SNS_URL=url).send([message(PHONE)], 5)
+    (answer,) = await make("sns", CLARION_SNS_URL=url).send([message(PHONE)], PATIENT)
     assert answer.outcome is Outcome.IN_DOUBT
 
 
@@ -152,7 +152,7 @@ async def test_sess_status_is_enough_where_sns_must_be_read(
 )
 async def test_sess_own_code_decides(code: str, outcome: Outcome, make: Make, one_answer: OneAnswer) -> None:
     url = await one_answer(400, b'{"message": "ada@example.com"}', {"x-amzn-errortype": code})
-    (answer,) = await make("ses", CLARION_SES_URL=url).send([message(MAIL)], 5)
+    (answer,) = await make("ses", CLARION_SES_URL=url).send([message(MAIL)], PATIENT)
     assert (answer.outcome, answer.reason) == (outcome, f"400 {code}")
 
 
@@ -194,10 +194,10 @@ async def test_without_keys_awss_own_chain_decides(
 ) -> None:
     provider_url = await one_answer(200, b"", {})
     provider = make("sns", CLARION_SNS_URL=provider_url, **no_keys)
-    (answer,) = await provider.send([message(PHONE)], 5)
+    (answer,) = await provider.send([message(PHONE)], PATIENT)
     assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "NoCredentialsError")
     environment.setenv("AWS_PROFILE", "none")
-    (answer,) = await make("sns", CLARION_SNS_URL=provider_url, **no_keys).send([message(PHONE)], 5)
+    (answer,) = await make("sns", CLARION_SNS_URL=provider_url, **no_keys).send([message(PHONE)], PATIENT)
     assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "ProfileNotFound")
     assert one_answer.bodies == []
 
@@ -230,7 +230,7 @@ async def test_the_keys_of_a_role_are_asked_for_once_and_renewed_in_time(
     body = _keys_of_a_role(vendors, minutes)
     environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", await one_answer(200, body, {}))
     provider = make("sns", **no_keys)
-    answers = await asyncio.gather(*(provider.send([message(PHONE)], 5) for _ in range(20)))
+    answers = await asyncio.gather(*(provider.send([message(PHONE)], PATIENT) for _ in range(20)))
     assert {answer.outcome for (answer,) in answers} == {Outcome.ACCEPTED}
     assert len(one_answer.bodies) in asked
 
@@ -253,11 +253,9 @@ async def test_whoever_waits_for_keys_gives_up_in_time_and_the_next_finds_them(
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         provider = make("sns", **no_keys)
-        began = time.monotonic()
         (first,) = await provider.send([message(PHONE)], 0.3)
-        assert time.monotonic() - began < 1
-        slow.set()
-        (second,) = await provider.send([message(PHONE)], 5)
+        slow.set()  # not before: whoever waits on waits for ever, or for botocore's own limit and a second request
+        (second,) = await provider.send([message(PHONE)], PATIENT)
     assert (first.outcome, first.reason) == (Outcome.VENDOR_DOWN, "TimeoutError")
     assert second.outcome is Outcome.ACCEPTED
     assert asked == 1

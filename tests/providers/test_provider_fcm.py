@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from vendor_side import TOKEN, Make, OneAnswer, Sandbox, message
+from vendor_side import PATIENT, TOKEN, Make, OneAnswer, Sandbox, message
 
 from domain.messages import Content
 from domain.outcomes import Outcome
@@ -32,7 +32,7 @@ def account(vendors: Sandbox) -> dict[str, Any]:
 )
 async def test_fcms_own_code_decides(status: int, code: str, outcome: Outcome, make: Make, vendors: Sandbox) -> None:
     await vendors.rule("fcm", answer={"status": status, "code": code})
-    (answer,) = await make("fcm").send([message(TOKEN)], 5)
+    (answer,) = await make("fcm").send([message(TOKEN)], PATIENT)
     assert (answer.outcome, answer.reason) == (outcome, f"{status} {code}")
 
 
@@ -40,14 +40,14 @@ async def test_fcms_own_code_decides(status: int, code: str, outcome: Outcome, m
     "body", [b"", b"[]", b'{"error": "no"}', b'{"error": {"details": [7]}}', b'{"error": {"status": "a@b"}}']
 )
 async def test_an_error_without_a_code_is_told_by_its_status(body: bytes, make: Make, one_answer: OneAnswer) -> None:
-    (answer,) = await make("fcm", CLARION_FCM_URL=await one_answer(404, body, {})).send([message(TOKEN)], 5)
+    (answer,) = await make("fcm", CLARION_FCM_URL=await one_answer(404, body, {})).send([message(TOKEN)], PATIENT)
     assert (answer.outcome, answer.reason) == (Outcome.VENDOR_DOWN, "404")
 
 
 async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
     url = await one_answer(200, b'{"name": "projects/p/messages/1"}', {})
     sent = message(TOKEN, content=Content(text="Hi", title="T", data={"n": 1, "s": "x", "clarion_key": "evil"}))
-    (answer,) = await make("fcm", CLARION_FCM_URL=url).send([sent], 5)
+    (answer,) = await make("fcm", CLARION_FCM_URL=url).send([sent], PATIENT)
     assert answer.message_id == "projects/p/messages/1"
     assert orjson.loads(one_answer.bodies[0]) == {
         "message": {
@@ -60,7 +60,7 @@ async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
 
 
 async def test_a_body_that_cannot_be_read_is_a_doubt(make: Make, one_answer: OneAnswer) -> None:
-    (answer,) = await make("fcm", CLARION_FCM_URL=await one_answer(200, b"<html>", {})).send([message(TOKEN)], 5)
+    (answer,) = await make("fcm", CLARION_FCM_URL=await one_answer(200, b"<html>", {})).send([message(TOKEN)], PATIENT)
     assert answer.outcome is Outcome.IN_DOUBT
 
 
@@ -88,8 +88,8 @@ class TestAccessTokens:
     async def test_one_is_fetched_for_many(self, make: Make, account: dict[str, Any], one_answer: OneAnswer) -> None:
         url = await one_answer(200, b'{"name": "n"}', {})
         provider = await self._provider(make, account, url, self._grant())
-        await asyncio.gather(*(provider.send([message(TOKEN)], 5) for _ in range(20)))
-        await provider.send([message(TOKEN)], 5)
+        await asyncio.gather(*(provider.send([message(TOKEN)], PATIENT) for _ in range(20)))
+        await provider.send([message(TOKEN)], PATIENT)
         assert (self.grants, len(one_answer.bodies)) == (1, 21)
         await self.runner.cleanup()
 
@@ -100,7 +100,7 @@ class TestAccessTokens:
         url = await one_answer(status, b'{"name": "n"}', {})
         provider = await self._provider(make, account, url, self._grant(lifetime))
         for _ in range(2):
-            await provider.send([message(TOKEN)], 5)
+            await provider.send([message(TOKEN)], PATIENT)
         assert self.grants == 2
         await self.runner.cleanup()
 
@@ -117,7 +117,7 @@ class TestAccessTokens:
         self, answer: web.Response, make: Make, account: dict[str, Any], one_answer: OneAnswer
     ) -> None:
         provider = await self._provider(make, account, await one_answer(200, b"{}", {}), answer)
-        (refusal,) = await provider.send([message(TOKEN)], 5)
+        (refusal,) = await provider.send([message(TOKEN)], PATIENT)
         assert refusal.outcome is Outcome.VENDOR_DOWN
         assert one_answer.bodies == []
         await self.runner.cleanup()

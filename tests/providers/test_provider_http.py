@@ -1,12 +1,11 @@
 """The HTTP client all vendors share: which failure happened before the request left, and which after."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from vendor_side import OneAnswer
+from vendor_side import PATIENT, OneAnswer
 from yarl import URL
 
 from domain.outcomes import Answer, Outcome
@@ -32,7 +31,7 @@ async def _server(handle: Handler) -> AsyncIterator[URL]:
         await listening.wait_closed()
 
 
-async def _call(url: URL, timeout: float = 1) -> Reply | Answer:
+async def _call(url: URL, timeout: float = PATIENT) -> Reply | Answer:
     http = Http()
     try:
         return await http.call("POST", url, {"X-Test": "1"}, timeout, b"body")
@@ -89,16 +88,14 @@ async def test_an_answer_that_drips_is_cut_in_time() -> None:
             await asyncio.sleep(0.05)
 
     async with _server(handle) as url:
-        began = time.monotonic()
-        answer = await _call(url, timeout=0.4)
-        assert time.monotonic() - began < 1
+        answer = await _call(url, timeout=3)  # the whole would take 50
     assert isinstance(answer, Answer)
     assert answer.outcome is Outcome.IN_DOUBT
 
 
 async def test_no_tls_where_it_is_wanted_means_the_vendor_is_down() -> None:
     async with _server(await _answer_with(b"HTTP/1.1 200 OK\r\n\r\n")) as url:
-        answer = await _call(url.with_scheme("https"))
+        answer = await _call(url.with_scheme("https"), timeout=1)  # the server waits for more, and says nothing
     assert isinstance(answer, Answer)
     assert answer.outcome is Outcome.VENDOR_DOWN
 
@@ -116,7 +113,7 @@ async def test_a_closed_client_opens_again(one_answer: OneAnswer) -> None:
     url = URL(await one_answer(204, b"", {}))
     http = Http()
     for _ in range(2):
-        reply = await http.call("GET", url, {}, 1)
+        reply = await http.call("GET", url, {}, PATIENT)
         assert isinstance(reply, Reply)
         await http.close()
     await http.close()

@@ -11,16 +11,14 @@ import pytest_asyncio
 from aiohttp import web
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from vendor_side import VENDORS, Make, Sandbox, Vendor, message
+from vendor_side import PATIENT, VENDORS, Make, Sandbox, Vendor, message
 
 from domain.receipts import Receipt, Report
 from providers.base import Call, Forged, Malformed, Provider
 from sandbox.credentials import load_or_create
 
 REPORTING = [pytest.param(VENDORS[name], id=name) for name in ("sendgrid", "twilio", "ses")]
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @dataclass
@@ -37,8 +35,8 @@ class Mailbox:
         return web.Response()
 
     async def next(self) -> Call:
-        """The next call, within 10 s."""
-        return await asyncio.wait_for(self.calls.get(), 10)
+        """The next call, with patience."""
+        return await asyncio.wait_for(self.calls.get(), PATIENT)
 
 
 @pytest_asyncio.fixture
@@ -79,7 +77,7 @@ class TestEveryReportingProvider:
         await vendors.rule(vendor.name, receipt={"report": str(report)})
         provider = make(vendor.name)
         sent = message(vendor.address, callback=mailbox.url)
-        (answer,) = await provider.send([sent], 5)
+        (answer,) = await provider.send([sent], PATIENT)
         (receipt,) = await _read_all(provider, mailbox, 1)
         assert receipt.provider == vendor.name
         assert receipt.report is report
@@ -96,7 +94,7 @@ class TestEveryReportingProvider:
         provider = make(vendor.name)
         events: list[list[str]] = []
         for _ in range(2):
-            await provider.send([message(vendor.address, callback=mailbox.url)], 5)
+            await provider.send([message(vendor.address, callback=mailbox.url)], PATIENT)
             call = await _reporting_call(provider, mailbox)
             first, again = [await provider.receipts(call) for _ in range(2)]
             assert [one.event_id for one in first] == [one.event_id for one in again]
@@ -108,10 +106,10 @@ class TestEveryReportingProvider:
         self, vendor: Vendor, make: Make, vendors: Sandbox, mailbox: Mailbox
     ) -> None:
         provider = make(vendor.name)
-        await provider.send([message(vendor.address, callback=mailbox.url)], 5)
+        await provider.send([message(vendor.address, callback=mailbox.url)], PATIENT)
         await _reporting_call(provider, mailbox)
         await vendors.rule(vendor.name, receipt={"report": "delivered", "forged": True})
-        await provider.send([message(vendor.address, callback=mailbox.url)], 5)
+        await provider.send([message(vendor.address, callback=mailbox.url)], PATIENT)
         with pytest.raises(Forged):
             await provider.receipts(await mailbox.next())
 
@@ -120,7 +118,7 @@ class TestEveryReportingProvider:
         self, vendor: Vendor, make: Make, vendors: Sandbox, mailbox: Mailbox, tmp_path: Path
     ) -> None:
         provider = make(vendor.name)
-        await provider.send([message(vendor.address, callback=mailbox.url)], 5)
+        await provider.send([message(vendor.address, callback=mailbox.url)], PATIENT)
         call = await _reporting_call(provider, mailbox)
         other = load_or_create(tmp_path / "other").environment(vendors.url, vendors.smtp_port)
         other["CLARION_SES_TOPIC_ARN"] = "arn:aws:sns:us-east-1:999999999999:another"
@@ -134,10 +132,10 @@ class TestEveryReportingProvider:
         self, name: str, age: float, make: Make, vendors: Sandbox, mailbox: Mailbox
     ) -> None:
         provider = make(name)
-        await provider.send([message(VENDORS[name].address)], 5)
+        await provider.send([message(VENDORS[name].address)], PATIENT)
         await _reporting_call(provider, mailbox)
         await vendors.rule(name, clock_skew=-age)
-        await provider.send([message(VENDORS[name].address)], 5)
+        await provider.send([message(VENDORS[name].address)], PATIENT)
         with pytest.raises(Forged, match="too far"):
             await provider.receipts(await mailbox.next())
 
@@ -146,7 +144,7 @@ class TestEveryReportingProvider:
         self, vendor: Vendor, make: Make, vendors: Sandbox, mailbox: Mailbox
     ) -> None:
         provider = make(vendor.name)
-        await provider.send([message(vendor.address, callback=mailbox.url)], 5)
+        await provider.send([message(vendor.address, callback=mailbox.url)], PATIENT)
         call = await _reporting_call(provider, mailbox)
         genuine = [replace(receipt, occurred_at=None) for receipt in await provider.receipts(call)]  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vendor_side import MAIL, Make, OneAnswer, Sandbox, message
+from vendor_side import MAIL, PATIENT, Make, OneAnswer, Sandbox, message
 
 from bench.fuzz.signing import SendGridSigner
 from domain.messages import Content, Sender
@@ -46,7 +46,7 @@ async def _read(provider: Provider, signer: SendGridSigner, content: object) -> 
 async def test_a_bulk_call_of_1000_has_a_key_for_each(make: Make, vendors: Sandbox) -> None:
     await vendors.rule("sendgrid", receipt={"report": "none"})
     sent = [message(f"user{number}@example.com") for number in range(1000)]
-    answers = await make("sendgrid").send(sent, 10)
+    answers = await make("sendgrid").send(sent, PATIENT)
     assert [answer.outcome for answer in answers] == [Outcome.ACCEPTED] * 1000
     taken = {line["to"]: line["key"] for line in await vendors.log("sendgrid")}
     assert taken == {one.address: str(one.key) for one in sent}
@@ -54,14 +54,14 @@ async def test_a_bulk_call_of_1000_has_a_key_for_each(make: Make, vendors: Sandb
 
 async def test_a_bulk_call_shares_its_fate(make: Make, vendors: Sandbox) -> None:
     await vendors.rule("sendgrid", answer={"status": 500})
-    answers = await make("sendgrid").send([message(MAIL), message(MAIL)], 5)
+    answers = await make("sendgrid").send([message(MAIL), message(MAIL)], PATIENT)
     assert [answer.outcome for answer in answers] == [Outcome.RETRYABLE] * 2
 
 
 @pytest.mark.parametrize(
     ("retry_after", "reset_in", "least", "most"),
     [
-        (None, 30, 27, 30),
+        (None, 300, 240, 300),
         (None, -30, 1, 1),
         (None, 99_999, 3600, 3600),
         (None, None, 1, 1),
@@ -80,7 +80,7 @@ async def test_a_throttle_ends_when_sendgrid_says(
     if reset_in is not None:
         headers["X-RateLimit-Reset"] = str(int(time.time()) + reset_in)
     url = await one_answer(429, b"", headers)
-    (answer,) = await make("sendgrid", CLARION_SENDGRID_URL=url).send([message(MAIL)], 5)
+    (answer,) = await make("sendgrid", CLARION_SENDGRID_URL=url).send([message(MAIL)], PATIENT)
     assert answer.outcome is Outcome.THROTTLED
     assert answer.retry_after is not None
     assert least <= answer.retry_after <= most
@@ -105,13 +105,13 @@ async def test_an_error_is_told_by_its_code_and_field_alone(
     status: int, body: object, outcome: Outcome, reason: str, make: Make, one_answer: OneAnswer
 ) -> None:
     url = await one_answer(status, orjson.dumps(body), {})
-    (answer,) = await make("sendgrid", CLARION_SENDGRID_URL=url).send([message(MAIL)], 5)
+    (answer,) = await make("sendgrid", CLARION_SENDGRID_URL=url).send([message(MAIL)], PATIENT)
     assert (answer.outcome, answer.reason) == (outcome, reason)
 
 
 async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
     sent = message(MAIL, sender=Sender(email="Ada <ada@tenant.example>", reply_to="reply@tenant.example"))
-    await make("sendgrid", CLARION_SENDGRID_URL=await one_answer(202, b"", {})).send([sent], 5)
+    await make("sendgrid", CLARION_SENDGRID_URL=await one_answer(202, b"", {})).send([sent], PATIENT)
     assert orjson.loads(one_answer.bodies[0]) == {
         "personalizations": [{"to": [{"email": MAIL}], "custom_args": {"clarion_key": str(sent.key)}}],
         "from": {"email": "ada@tenant.example", "name": "Ada"},
@@ -127,7 +127,7 @@ async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
 async def test_a_text_alone_gets_its_beginning_as_subject(make: Make, one_answer: OneAnswer) -> None:
     text = "Hello\r\nBcc: everybody@example.com " + "word " * 40
     provider = make("sendgrid", CLARION_SENDGRID_URL=await one_answer(202, b"", {}))
-    await provider.send([message(MAIL, content=Content(text=text))], 5)
+    await provider.send([message(MAIL, content=Content(text=text))], PATIENT)
     mail = orjson.loads(one_answer.bodies[0])
     assert mail["subject"].startswith("Hello Bcc: everybody@example.com word")
     assert len(mail["subject"]) <= 78
@@ -206,7 +206,7 @@ class TestEvents:
         with pytest.raises((Malformed, Forged)):
             await provider.receipts(signer.call(body))
 
-    @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         changes=st.dictionaries(
             st.sampled_from(sorted(EVENT)), st.none() | st.integers() | st.text() | st.lists(st.text())

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vendor_side import MAIL, Make, OneAnswer, message
+from vendor_side import MAIL, PATIENT, Make, OneAnswer, message
 
 from bench.fuzz.signing import TOPIC, SnsSigner
 from domain.messages import Content, Sender
@@ -44,7 +44,7 @@ async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
     sender = Sender(email="Zoë <zoe@tenant.example>", reply_to="Reply <reply@tenant.example>")
     sent = message(MAIL, sender=sender, content=Content(text="Grüße"))
     provider = make("ses", CLARION_SES_URL=url, CLARION_SES_CONFIGURATION_SET="events")
-    (answer,) = await provider.send([sent], 5)
+    (answer,) = await provider.send([sent], PATIENT)
     assert answer.message_id == MESSAGE_ID
     assert orjson.loads(one_answer.bodies[0]) == {
         "FromEmailAddress": "=?utf-8?q?Zo=C3=AB?= <zoe@tenant.example>",
@@ -234,7 +234,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=st.dictionaries(OUTER, JSON))
 async def test_signed_events_of_any_shape_are_read_or_malformed(
     event: dict[str, object], provider: Provider, signer: SnsSigner, cert_url: str

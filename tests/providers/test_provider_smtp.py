@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from vendor_side import MAIL, TEXT, Make, Sandbox, message
+from vendor_side import MAIL, PATIENT, TEXT, Make, Sandbox, message
 
 from domain.messages import Content, Sender
 from domain.outcomes import Answer, Outcome
@@ -64,9 +64,10 @@ async def _running(server: Server) -> AsyncIterator[str]:
 
 
 async def _answers(make: Make, server: Server, times: int = 1, to: str = MAIL) -> list[Answer]:
+    timeout = 3 if "..." in server.replies.values() else PATIENT
     async with _running(server) as port:
         provider = make("smtp", CLARION_SMTP_PORT=port, CLARION_SMTP_USERNAME="")
-        answers = [(await provider.send([message(to)], 1))[0] for _ in range(times)]
+        answers = [(await provider.send([message(to)], timeout))[0] for _ in range(times)]
         await provider.close()
     return answers
 
@@ -123,7 +124,7 @@ async def test_an_address_beyond_ascii_needs_a_server_that_can(make: Make, vendo
     address = "zoë@example.com"
     (answer,) = await _answers(make, Server(), to=address)
     assert (answer.outcome, answer.reason) == (Outcome.REJECTED, "553 smtputf8")
-    (answer,) = await make("smtp").send([message(address)], 5)
+    (answer,) = await make("smtp").send([message(address)], PATIENT)
     assert answer.outcome is Outcome.ACCEPTED
     (taken,) = await vendors.log("smtp")
     assert taken["to"] == address
@@ -133,7 +134,7 @@ async def test_a_server_without_starttls_is_not_used_where_it_is_wanted(make: Ma
     server = Server()
     async with _running(server) as port:
         provider = make("smtp", CLARION_SMTP_PORT=port, CLARION_SMTP_TLS="starttls")
-        (answer,) = await provider.send([message(MAIL)], 2)
+        (answer,) = await provider.send([message(MAIL)], PATIENT)
         assert answer.outcome is Outcome.VENDOR_DOWN
         with pytest.raises(SettingsError, match="CLARION_SMTP_HOST"):
             await provider.check()
@@ -160,7 +161,7 @@ async def test_no_more_connections_than_the_pool_has(make: Make, vendors: Sandbo
 
     async with _running(Counting()) as port:
         provider = make("smtp", CLARION_SMTP_PORT=port, CLARION_SMTP_USERNAME="")
-        answers = await asyncio.gather(*(provider.send([message(MAIL)], 10) for _ in range(100)))
+        answers = await asyncio.gather(*(provider.send([message(MAIL)], PATIENT) for _ in range(100)))
         await provider.close()
     assert {answer.outcome for (answer,) in answers} == {Outcome.ACCEPTED}
     assert 1 < most <= provider.card.concurrency
@@ -170,7 +171,7 @@ async def _wire(make: Make, **changes: object) -> tuple[email.message.EmailMessa
     server = Server()
     async with _running(server) as port:
         provider = make("smtp", CLARION_SMTP_PORT=port, CLARION_SMTP_USERNAME="")
-        ((answer),) = await provider.send([message(MAIL, **changes)], 2)
+        ((answer),) = await provider.send([message(MAIL, **changes)], PATIENT)
         assert answer.outcome is Outcome.ACCEPTED
         await provider.close()
     parsed = email.message_from_bytes(server.contents[0], policy=email.policy.default)

@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import orjson
 import pytest
-from vendor_side import PHONE, TEXT, Make, OneAnswer, message, unanswered
+from vendor_side import PATIENT, PHONE, TEXT, Make, OneAnswer, message, unanswered
 
 from bench.fuzz.signing import twilio_call
 from domain.messages import Sender
@@ -27,7 +27,7 @@ def provider(make: Make) -> Provider:
 
 async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
     sent = message(PHONE, callback="https://notify.example.com/webhook")
-    await make("twilio", CLARION_TWILIO_URL=await one_answer(201, b"{}", {})).send([sent], 5)
+    await make("twilio", CLARION_TWILIO_URL=await one_answer(201, b"{}", {})).send([sent], PATIENT)
     assert parse_qs(one_answer.bodies[0].decode()) == {
         "To": [PHONE],
         "From": ["+15005550006"],
@@ -39,8 +39,8 @@ async def test_the_wire_format(make: Make, one_answer: OneAnswer) -> None:
 async def test_a_messaging_service_unless_the_tenant_has_a_number(make: Make, one_answer: OneAnswer) -> None:
     url = await one_answer(201, b"{}", {})
     provider = make("twilio", CLARION_TWILIO_URL=url, CLARION_TWILIO_MESSAGING_SERVICE_SID="MG1")
-    await provider.send([message(PHONE)], 5)
-    await provider.send([message(PHONE, sender=Sender(phone="+14155550000"))], 5)
+    await provider.send([message(PHONE)], PATIENT)
+    await provider.send([message(PHONE, sender=Sender(phone="+14155550000"))], PATIENT)
     forms = [parse_qs(body.decode()) for body in one_answer.bodies]
     assert [(form.get("From"), form.get("MessagingServiceSid")) for form in forms] == [
         (None, ["MG1"]),
@@ -71,7 +71,7 @@ async def test_twilios_own_code_decides(
     status: int, body: object, outcome: Outcome, reason: str, make: Make, one_answer: OneAnswer
 ) -> None:
     url = await one_answer(status, orjson.dumps(body), {})
-    (answer,) = await make("twilio", CLARION_TWILIO_URL=url).send([message(PHONE)], 5)
+    (answer,) = await make("twilio", CLARION_TWILIO_URL=url).send([message(PHONE)], PATIENT)
     assert (answer.outcome, answer.reason) == (outcome, reason)
 
 
@@ -141,7 +141,7 @@ def _listed(sid: str, at: str = "11:59:30", **changes: object) -> dict[str, obje
 async def _look_up(make: Make, one_answer: OneAnswer, messages: object, date: str = NOW) -> object:
     url = await one_answer(200, orjson.dumps({"messages": messages}), {"Date": date})
     sent = unanswered(message(PHONE), age=40, quiet=12)
-    return (await make("twilio", CLARION_TWILIO_URL=url).look_up([sent], 5))[0]
+    return (await make("twilio", CLARION_TWILIO_URL=url).look_up([sent], PATIENT))[0]
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,4 @@ async def test_a_messaging_services_message_is_known_by_the_service(make: Make, 
     listed = [_listed("SM1", messaging_service_sid="MG1"), _listed("SM2", messaging_service_sid="MG2")]
     url = await one_answer(200, orjson.dumps({"messages": listed}), {"Date": NOW})
     provider = make("twilio", CLARION_TWILIO_URL=url, CLARION_TWILIO_MESSAGING_SERVICE_SID="MG1")
-    assert await provider.look_up([unanswered(message(PHONE), age=40)], 5) == [["SM1"]]
+    assert await provider.look_up([unanswered(message(PHONE), age=40)], PATIENT) == [["SM1"]]

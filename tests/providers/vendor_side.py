@@ -21,6 +21,7 @@ from domain.priorities import Priority
 from providers.base import Provider
 from sandbox.credentials import load_or_create
 
+PATIENT = 60.0  # seconds: a slow machine must not look like a vendor that is away or silent
 TEXT = "Your code is 493817, dear Ada."
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -126,7 +127,7 @@ def running_sandbox(data_dir: Path) -> Iterator[Sandbox]:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(PATIENT)
             except subprocess.TimeoutExpired:
                 process.kill()
 

@@ -16,7 +16,16 @@ from aiohttp import web
 
 from sandbox.credentials import Credentials, load_or_create
 
+PATIENT = 50.0  # seconds: for what comes at once on a fast machine; less than the 60 that stand for never (`gather`)
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def is_never_answered(call: asyncio.Future[Any]) -> None:
+    """Nor is it within half a second. Then the caller gives up."""
+    await asyncio.wait([call], timeout=0.5)
+    assert not call.done()
+    call.cancel()
+    await asyncio.wait([call])
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,15 @@ class Receiver:
     url: str = ""
     hooks: list[Hook] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)  # whoever holds it keeps calls without an answer
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.hooks.append(Hook(str(request.url), request.path, headers, await request.read()))
         self._news.set()
+        async with self.busy:
+            pass
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
     async def wait(self, count: int, path: str = "") -> list[Hook]:
@@ -53,7 +65,7 @@ class Receiver:
         await self.wait_for(lambda: len(self._below(path)) >= count)
         return self._below(path)
 
-    async def wait_for(self, wanted: Callable[[], bool], seconds: float = 10) -> None:
+    async def wait_for(self, wanted: Callable[[], bool], seconds: float = PATIENT) -> None:
         """Until it holds; looked at after each hook."""
         async with asyncio.timeout(seconds):
             while not wanted():
@@ -110,9 +122,23 @@ class Sandbox:
             assert answer.status == 200, await answer.text()
             return (await answer.json())["data"]
 
+    async def logged(self, vendor: str, least: int) -> list[dict[str, Any]]:
+        """The log, once it has so many lines."""
+        async with asyncio.timeout(PATIENT):
+            while len(lines := await self.log(vendor)) < least:
+                await asyncio.sleep(0.02)
+        return lines
+
     async def counts(self, vendor: str) -> dict[str, int]:
         async with self.session.get(f"{self.url}/log/counts") as answer:
             return (await answer.json())[vendor]
+
+    async def counted(self, vendor: str, name: str, least: int) -> dict[str, int]:
+        """The counts, once one of them is there: it moves a moment after what it counts."""
+        async with asyncio.timeout(PATIENT):
+            while (counts := await self.counts(vendor))[name] < least:
+                await asyncio.sleep(0.02)
+        return counts
 
     async def reset(self, callback_url: str) -> None:
         for path in ("/control", "/log"):
@@ -148,11 +174,11 @@ async def running(data_dir: Path, callback_url: str = "http://127.0.0.1:9/webhoo
     )
     try:
         assert process.stdout
-        ports = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
+        ports = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENT))
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENT)) as session:
             url = f"http://127.0.0.1:{ports['port']}"
             yield Sandbox(url, ports["smtp_port"], data_dir, process.pid, session)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENT) == 0

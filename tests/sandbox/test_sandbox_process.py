@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from sandbox_side import Receiver, Sandbox, running
+from sandbox_side import PATIENT, Receiver, Sandbox, running
 
 from sandbox.credentials import load_or_create
 from sandbox.journal import Journal
@@ -105,7 +105,7 @@ async def test_a_taken_port_is_one_line_and_code_2(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "sandbox", "--port", port, "--smtp-port", "0", "--data-dir", str(tmp_path)]
         process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-        _, said = await asyncio.wait_for(process.communicate(), 20)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENT)
     assert process.returncode == 2
     assert said.decode().startswith("sandbox: ")
     assert said.count(b"\n") == 1

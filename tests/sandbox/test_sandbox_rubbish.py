@@ -61,7 +61,7 @@ class _Refusal(Exception):
 
 
 @given(_damaged(SENDGRID))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_sendgrid(body: Any) -> None:
     try:
         messages = sendgrid_mail.read_mail(body, "id", None, lambda _text, _field: _Refusal())
@@ -71,7 +71,7 @@ def test_sendgrid(body: Any) -> None:
 
 
 @given(_damaged(SES, SES_RAW))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_ses(body: Any) -> None:
     try:
         messages = ses_mail.read_mail(body, "id", None)
@@ -82,7 +82,7 @@ def test_ses(body: Any) -> None:
 
 
 @given(_damaged(FCM))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_fcm(body: Any) -> None:
     try:
         message = fcm.read(body, "id", Call("POST", "/", b"/", b"", {}, b""))
@@ -110,7 +110,7 @@ values = st.one_of(
 
 
 @given(st.lists(st.tuples(headers, values), max_size=6), st.binary(max_size=60))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_raw_mail(lines: list[tuple[bytes, bytes]], body: bytes) -> None:
     mail = read_mime(b"".join(name + b": " + value + b"\r\n" for name, value in lines) + b"\r\n" + body)
     orjson.dumps([mail.subject, mail.sender, mail.recipients, mail.text, mail.html, mail.headers])

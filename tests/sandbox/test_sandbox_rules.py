@@ -2,11 +2,15 @@
 
 import asyncio
 import time
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
-from sandbox_side import Receiver, Sandbox
+from sandbox_side import Receiver, Sandbox, is_never_answered
+
+from sandbox.control import Rule
+from sandbox.desk import LiveRule
 
 
 async def _statuses(sandbox: Sandbox, count: int, address: str = "ada@example.com") -> list[int]:
@@ -43,28 +47,39 @@ async def test_a_share_is_drawn_from_its_seed(sandbox: Sandbox) -> None:
 
 async def test_a_rate_limit_answers_as_the_vendor_does(sandbox: Sandbox) -> None:
     await sandbox.rules("sendgrid", {"rate_limit": 5})
+    began = time.monotonic()
     statuses = [one.status for one in await asyncio.gather(*(sandbox.mail("ada@example.com") for _ in range(20)))]
-    assert 5 <= statuses.count(202) <= 7
+    assert 5 <= statuses.count(202) <= 5 + 5 * (time.monotonic() - began)
     assert statuses.count(429) == 20 - statuses.count(202)
-    refused = await sandbox.mail("ada@example.com")
-    assert 0 <= int(refused.headers["X-RateLimit-Reset"]) - time.time() + 1 < 3
     await asyncio.sleep(0.5)
     assert await _statuses(sandbox, 1) == [202]
+
+
+async def test_a_call_over_the_rate_limit_is_told_when_to_come_again(sandbox: Sandbox) -> None:
+    await sandbox.rules("sendgrid", {"rate_limit": 0.001})  # no machine is slow enough for a second one
+    assert await _statuses(sandbox, 1) == [202]
+    before = time.time()
+    refused = await sandbox.mail("ada@example.com")
+    assert refused.status == 429
+    assert before < int(refused.headers["X-RateLimit-Reset"]) <= time.time() + 1
 
 
 async def test_latency_and_jitter(sandbox: Sandbox) -> None:
     await sandbox.rules("sendgrid", {"latency": 0.3, "jitter": 0.2})
     started = time.monotonic()
     assert await _statuses(sandbox, 1) == [202]
-    assert 0.3 <= time.monotonic() - started < 1.5
+    assert time.monotonic() - started >= 0.3
+    live = LiveRule(Rule(latency=0.3, jitter=0.2), Random(7))
+    waits = [live.wait() for _ in range(100)]
+    assert 0.3 <= min(waits) < max(waits) <= 0.5
 
 
 @pytest.mark.parametrize(("hang", "taken"), [("before", 0), ("after", 1)])
 async def test_a_call_that_is_never_answered(sandbox: Sandbox, receiver: Receiver, hang: str, taken: int) -> None:
     await sandbox.rules("sendgrid", {"hang": hang})
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
-            await sandbox.mail("ada@example.com")
+    sending = asyncio.ensure_future(sandbox.mail("ada@example.com"))
+    await receiver.wait(taken)  # it may be slow to arrive: its report shows that it was taken
+    await is_never_answered(sending)
     assert len(await sandbox.log("sendgrid")) == taken
     assert (await sandbox.counts("sendgrid"))["refused"] == 0
     await asyncio.sleep(0.3)
@@ -103,18 +118,19 @@ async def test_a_late_receipt(sandbox: Sandbox, receiver: Receiver) -> None:
 
 
 async def test_an_early_receipt_comes_before_the_answer(sandbox: Sandbox, receiver: Receiver) -> None:
-    await sandbox.rules("sendgrid", {"latency": 1, "receipt": {"early": True}})
-    sending = asyncio.ensure_future(sandbox.mail("ada@example.com"))
-    await receiver.wait(1)
-    assert not sending.done()
+    await sandbox.rules("sendgrid", {"receipt": {"early": True}})
+    async with receiver.busy:  # the sandbox waits for the receiver, and the call for the sandbox
+        sending = asyncio.ensure_future(sandbox.mail("ada@example.com"))
+        await receiver.wait(1)
+        assert not sending.done()
     assert (await sending).status == 202
 
 
 async def test_a_repeated_receipt_keeps_its_ids(sandbox: Sandbox, receiver: Receiver) -> None:
     await sandbox.rules("sendgrid", {"receipt": {"repeat": 3}})
     await sandbox.mail("ada@example.com")
-    hooks = await receiver.wait(3)
-    assert len({event["sg_event_id"] for hook in hooks for event in hook.json}) == 2
+    await receiver.wait_for(lambda: sum(len(hook.json) for hook in receiver.hooks) == 6)
+    assert len({event["sg_event_id"] for hook in receiver.hooks for event in hook.json}) == 2
 
 
 async def test_a_wrong_clock_shows_in_content_and_signature(sandbox: Sandbox, receiver: Receiver) -> None:
@@ -122,7 +138,7 @@ async def test_a_wrong_clock_shows_in_content_and_signature(sandbox: Sandbox, re
     await sandbox.mail("ada@example.com")
     (hook,) = await receiver.wait(1)
     for stamp in (hook.headers["x-twilio-email-event-webhook-timestamp"], hook.json[0]["timestamp"]):
-        assert -7210 < int(stamp) - time.time() < -7190
+        assert -7300 < int(stamp) - time.time() < -7190
 
 
 async def test_a_webhook_is_tried_again_until_it_is_acknowledged(sandbox: Sandbox, receiver: Receiver) -> None:
@@ -134,8 +150,7 @@ async def test_a_webhook_is_tried_again_until_it_is_acknowledged(sandbox: Sandbo
         first.headers["x-twilio-email-event-webhook-signature"]
         == third.headers["x-twilio-email-event-webhook-signature"]
     )
-    await asyncio.sleep(0.1)
-    counts = await sandbox.counts("sendgrid")
+    counts = await sandbox.counted("sendgrid", "acknowledged", 2)
     assert (counts["posted"], counts["acknowledged"], counts["retries"], counts["dropped"]) == (2, 2, 2, 0)
 
 
@@ -144,8 +159,7 @@ async def test_a_forged_webhook_is_not_tried_again(sandbox: Sandbox, receiver: R
     await sandbox.rules("sendgrid", {"receipt": {"forged": True}})
     await sandbox.mail("ada@example.com")
     await receiver.wait(1)
-    await asyncio.sleep(0.1)
-    assert (await sandbox.counts("sendgrid"))["dropped"] == 2
+    assert (await sandbox.counted("sendgrid", "dropped", 2))["dropped"] == 2
 
 
 async def test_a_receipt_rule_draws_for_each_recipient_of_a_bulk_call(sandbox: Sandbox, receiver: Receiver) -> None:
@@ -156,11 +170,11 @@ async def test_a_receipt_rule_draws_for_each_recipient_of_a_bulk_call(sandbox: S
 
 
 async def test_a_call_rule_is_used_up_once_by_a_bulk_call(sandbox: Sandbox) -> None:
-    await sandbox.rules("sendgrid", {"first": 2, "latency": 0.3})
-    for slow in (True, True, False):
-        started = time.monotonic()
-        await sandbox.mail("a@example.com", "b@example.com", "c@example.com")
-        assert (time.monotonic() - started >= 0.3) is slow
+    await sandbox.rules("sendgrid", {"first": 2, "reset": True})
+    for _ in range(2):
+        with pytest.raises(aiohttp.ClientError):
+            await sandbox.mail("a@example.com", "b@example.com", "c@example.com")
+    assert (await sandbox.mail("a@example.com", "b@example.com", "c@example.com")).status == 202
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from domain.outcomes import Outcome
 from domain.priorities import Priority
@@ -13,7 +14,8 @@ from throttle.redis import connect
 from throttle.words import Admission
 
 QUICK = BreakerPolicy(window=2.0, probe_every=0.15, slow=0.2)
-PATIENT = 30.0  # seconds: a busy machine must not look like a Redis that is gone
+WIDE = replace(QUICK, window=60.0)  # where a ratio counts all reports of a test, however late they come
+PATIENT = 60.0  # seconds: a busy machine must not look like a Redis that is gone
 FAILED = {Outcome.RETRYABLE: 1}
 WORKED = {Outcome.ACCEPTED: 1}
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
@@ -36,9 +38,9 @@ async def break_it(gate: Gate, provider: str = "vendor") -> None:
         await gate.report(provider, FAILED, last="500")
 
 
-async def next_probe(gate: Gate, priority: Priority = LOW, provider: str = "vendor", within: float = 5.0) -> Admission:
+async def next_probe(gate: Gate, priority: Priority = LOW, provider: str = "vendor") -> Admission:
     """Ask until a probe is granted."""
-    end = time.monotonic() + within
+    end = time.monotonic() + PATIENT
     while time.monotonic() < end:
         admission = await gate.admit(provider, 10, priority)
         if admission.probe:
@@ -47,8 +49,8 @@ async def next_probe(gate: Gate, priority: Priority = LOW, provider: str = "vend
     raise AssertionError("no probe was granted")
 
 
-async def until(true: Callable[[], bool], within: float = 5.0) -> None:
-    end = time.monotonic() + within
+async def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENT
     while not true():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)

@@ -74,7 +74,7 @@ def states(draw: st.DrawFn) -> State:
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.one_of(st.just(State()), states()), figures=figures, history=histories)
 async def test_the_script_and_the_functions_agree(
     redis_url: str, start: State, figures: Figures, history: list[tuple[float, Step]]

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from gates import FAILED, HIGH, LOW, NORMAL, PATIENT, QUICK, WORKED, break_it, gate_at, next_probe
+from gates import FAILED, HIGH, LOW, PATIENT, QUICK, WIDE, WORKED, break_it, gate_at, next_probe
 
 from domain.outcomes import Outcome
 from throttle.gate import Gate
@@ -27,7 +27,7 @@ async def test_a_run_of_failures_opens_at_low_volume(redis_url: str, outcome: Ou
         assert change is not None
         assert (change.before, change.after) == (Breaker.CLOSED, Breaker.OPEN)
         assert change.reason == "no call in a row came through, last: 503"
-        assert (await gate.admit("vendor", 10, NORMAL)).granted == 0
+        assert (await gate.admit("vendor", 10, HIGH)).granted == 0  # it is never a probe
 
 
 async def test_a_success_in_between_breaks_the_run(redis_url: str) -> None:
@@ -38,7 +38,7 @@ async def test_a_success_in_between_breaks_the_run(redis_url: str) -> None:
 
 
 async def test_the_ratio_counts_once_there_is_a_sample(redis_url: str) -> None:
-    async with gate_at(redis_url) as gate:
+    async with gate_at(redis_url, WIDE) as gate:
         assert await gate.report("vendor", {Outcome.ACCEPTED: 9, Outcome.RETRYABLE: 10}) is None
         change = await gate.report("vendor", {Outcome.RETRYABLE: 1})
         assert change is not None and change.reason.startswith("11 of 20 calls failed")
@@ -50,7 +50,7 @@ async def test_fewer_failures_than_the_ratio_do_not_open(redis_url: str) -> None
 
 
 async def test_one_refused_call_does_not_open_a_busy_provider_and_two_do(redis_url: str) -> None:
-    async with gate_at(redis_url) as gate:
+    async with gate_at(redis_url, WIDE) as gate:
         await gate.report("vendor", {Outcome.ACCEPTED: 500})
         assert await gate.report("vendor", {Outcome.VENDOR_DOWN: 1}) is None
         assert await gate.report("vendor", {Outcome.VENDOR_DOWN: 1}) is not None

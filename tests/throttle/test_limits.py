@@ -69,9 +69,10 @@ async def test_a_bucket_lets_through_its_burst_and_what_comes_back(redis_url: st
             return seconds + micro / 1e6
 
         began, granted = await now(), 0
-        while await now() < began + 1:
-            granted += sum(await asyncio.gather(*(taken(limiter, tokens(50, rate=200)) for _ in range(32))))
-        assert 50 <= granted <= 50 + 200 * (await now() - began)
+        async with asyncio.timeout(PATIENT):
+            while granted < 200:
+                granted += sum(await asyncio.gather(*(taken(limiter, tokens(50, rate=200)) for _ in range(32))))
+        assert granted <= 50 + 200 * (await now() - began)
 
 
 async def test_all_of_a_request_is_taken_or_nothing(redis_url: str) -> None:
@@ -97,10 +98,10 @@ async def test_what_is_given_back_leaves_no_trace(redis_url: str) -> None:
 
 async def test_the_longest_wait_is_told(redis_url: str) -> None:
     async with limiter_at(redis_url) as limiter:
-        items = [tokens(1, rate=1, name="quick"), tokens(1, rate=0.1, name="slow")]
+        items = [tokens(1, rate=1, name="quick"), tokens(1, rate=0.01, name="slow")]
         assert await taken(limiter, *items)
         (grant,) = await limiter.take([items])
-        assert grant.refused == items[1] and 8 < grant.retry_after <= 10
+        assert grant.refused == items[1] and 50 < grant.retry_after <= 100
         (first,) = await limiter.take([[tokens(10, rate=1, name="other")]])
         assert (first.left, round(first.full_in)) == (9, 1)
 
@@ -141,11 +142,11 @@ async def test_any_order_of_taking_and_giving_back_agrees_with_a_plain_count(red
 
 
 async def test_without_redis_each_process_grants_its_share(tmp_path: Path) -> None:
-    async with own_valkey(tmp_path) as server, limiter_at(server.url, 0.25) as one, limiter_at(server.url, 0.25) as two:
+    async with own_valkey(tmp_path) as server, limiter_at(server.url) as one, limiter_at(server.url) as two:
         for limiter in (one, two, one):
             assert await taken(limiter, quota(1_000), tokens(1_000, rate=1_000))
         server.kill()
-        asks = [[tokens(10, rate=10), quota(100)]]
+        asks = [[tokens(10), quota(100)]]
         with pytest.raises(LimitsAway):
             await one.take(asks)
         granted = [one.take_share(asks)[0] for _ in range(20)]
@@ -153,8 +154,8 @@ async def test_without_redis_each_process_grants_its_share(tmp_path: Path) -> No
             False
         ] * 15  # each unit is worth two, for there were two processes
         assert sum(one.take_share([[quota(100)]])[0].refused is None for _ in range(80)) == 45
-        head, part = one.take_share([[tokens(10, rate=10)], [quota(10_000)]])
-        assert head.refused == part.refused == tokens(10, rate=10)
+        head, part = one.take_share([[tokens(10)], [quota(10_000)]])
+        assert head.refused == part.refused == tokens(10)
         await one.give(asks[0], granted[0])
         assert one.take_share([[quota(100)]])[0].refused is None
         await server.start()

@@ -245,7 +245,7 @@ async def side_of(kind: type[Side], url: str) -> AsyncIterator[Side]:
 
 
 @pytest.mark.parametrize("kind", [Side, Alone])
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories)
 async def test_limits_let_through_what_plain_buckets_and_counts_would(
     redis_url: str, kind: type[Side], history: Sequence[Sequence[Step]]

@@ -4,12 +4,12 @@ import asyncio
 import time
 
 import pytest
-from gates import HIGH, LOW, NORMAL, gate_at
+from gates import HIGH, LOW, NORMAL, PATIENT, gate_at
 
 from domain.outcomes import Outcome
 from throttle.policy import BreakerPolicy, Pace
 
-SLOW = {"vendor": Pace(rate=0.1, burst=10)}
+SLOW = {"vendor": Pace(rate=0.001, burst=10)}
 
 
 async def test_without_a_rate_all_go(redis_url: str) -> None:
@@ -22,7 +22,7 @@ async def test_a_burst_then_the_rate(redis_url: str) -> None:
     async with gate_at(redis_url, paces=SLOW) as gate:
         first = await gate.admit("vendor", 25, HIGH)
         assert (first.granted, first.reason) == (10, "rate")
-        assert first.wait is not None and 9 < first.wait <= 10
+        assert first.wait is not None and 990 < first.wait <= 1000
 
 
 async def test_a_backlog_leaves_tokens_to_the_urgent(redis_url: str) -> None:
@@ -46,23 +46,29 @@ async def test_many_workers_together_keep_the_rate(redis_url: str) -> None:
 
         async def work() -> None:
             nonlocal sent
-            while time.monotonic() < began + 1.5:
+            while sent < 150:
                 admission = await gate.admit("vendor", 64, HIGH)
                 sent += admission.granted
                 await asyncio.sleep(admission.wait or 0)
 
-        await asyncio.gather(*(work() for _ in range(8)))
-        most = 10 + 100 * (time.monotonic() - began)
-        assert 60 <= sent <= most
+        async with asyncio.timeout(PATIENT):
+            await asyncio.gather(*(work() for _ in range(8)))
+        assert sent <= 10 + 100 * (time.monotonic() - began)
 
 
 async def test_a_pause_holds_all_workers_and_is_begun_by_one(redis_url: str) -> None:
     async with gate_at(redis_url) as gate, gate_at(redis_url) as other:
-        assert [await gate.pause("vendor", 1.0), await other.pause("vendor", 1.0)] == [True, False]
+        assert [await gate.pause("vendor", 120), await other.pause("vendor", 120)] == [True, False]
         held = await other.admit("vendor", 5, HIGH)
         assert (held.granted, held.reason) == (0, "paused by the vendor")
-        assert held.wait is not None and held.wait <= 1.0
-        await asyncio.sleep(held.wait + 0.01)
+        assert held.wait is not None and 0 < held.wait <= 120
+
+
+async def test_who_waits_as_long_as_told_finds_the_pause_over(redis_url: str) -> None:
+    async with gate_at(redis_url) as gate, gate_at(redis_url) as other:
+        await gate.pause("vendor", 0.5)
+        held = await other.admit("vendor", 5, HIGH)
+        await asyncio.sleep((held.wait or 0) + 0.01)
         assert (await other.admit("vendor", 5, LOW)).granted == 5
 
 
@@ -74,7 +80,7 @@ async def test_a_shorter_wish_does_not_end_a_longer_pause(redis_url: str) -> Non
 
 
 async def test_after_a_pause_the_backlog_goes_at_the_rate_not_in_a_burst(redis_url: str) -> None:
-    async with gate_at(redis_url, paces={"vendor": Pace(rate=1, burst=10)}) as gate:
+    async with gate_at(redis_url, paces={"vendor": Pace(rate=0.01, burst=10)}) as gate:
         await gate.pause("vendor", 0.2)
         await asyncio.sleep(0.2)
         assert (await gate.admit("vendor", 10, HIGH)).granted <= 1

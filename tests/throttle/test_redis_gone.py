@@ -5,9 +5,10 @@ import signal
 import socket
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
-from gates import FAILED, HIGH, LOW, PATIENT, WORKED, break_it, gate_at, next_probe
+from gates import FAILED, HIGH, LOW, PATIENT, WORKED, break_it, gate_at, next_probe, until
 from killable import own_valkey
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 from domain.operators import Operator, Switch
 from domain.priorities import Priority
 from throttle.gate import LIMIT, Gate
+from throttle.lifeline import RETRY_EVERY
 from throttle.policy import Pace
 from throttle.words import Breaker, Change
 
@@ -23,13 +25,11 @@ def fallbacks() -> float:
     return REGISTRY.get_sample_value("clarion_redis_fallbacks_total") or 0.0
 
 
-async def until_shared(gate: Gate, within: float = 10.0) -> float:
-    """Seconds until the gate hears Redis again."""
-    began = time.monotonic()
-    while (await gate.states())["vendor"].local:
-        assert time.monotonic() < began + within
-        await asyncio.sleep(0.05)
-    return time.monotonic() - began
+async def until_shared(gate: Gate) -> None:
+    """Until the gate hears Redis again."""
+    async with asyncio.timeout(PATIENT):
+        while (await gate.states())["vendor"].local:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_gate_without_redis_works(unused_url: str) -> None:
@@ -52,7 +52,7 @@ async def test_a_gate_without_redis_works(unused_url: str) -> None:
 
 
 async def test_a_killed_redis_is_not_missed_and_found_again(tmp_path: Path) -> None:
-    async with own_valkey(tmp_path) as server, gate_at(server.url, limit=LIMIT) as gate:
+    async with own_valkey(tmp_path) as server, gate_at(server.url) as gate:
         granted = 0
         stop = asyncio.Event()
 
@@ -63,21 +63,22 @@ async def test_a_killed_redis_is_not_missed_and_found_again(tmp_path: Path) -> N
                 assert await gate.report("other", WORKED) is None
                 await asyncio.sleep(0.01)
 
+        async def goes_on() -> None:
+            before = granted
+            await until(lambda: granted > before)
+
         async with asyncio.TaskGroup() as tasks:
             for priority in list(Priority) * 8:  # more than there are connections
                 tasks.create_task(work(priority))
             for _ in range(2):
                 await asyncio.sleep(0.3)
                 server.kill()
-                before = granted
                 await asyncio.sleep(1.5)
-                assert granted > before
+                await goes_on()
                 assert (await gate.states())["vendor"].local
                 await server.start()
                 await until_shared(gate)
-                before = granted
-                await asyncio.sleep(0.3)
-                assert granted > before
+                await goes_on()
             stop.set()
 
 
@@ -112,20 +113,22 @@ async def test_an_operators_word_is_told_to_a_new_redis(tmp_path: Path) -> None:
 
 async def test_a_hanging_redis_costs_one_time_out_a_second(tmp_path: Path) -> None:
     async with own_valkey(tmp_path) as server, gate_at(server.url, limit=LIMIT) as gate:
-        await gate.admit("vendor", 1, HIGH)
+        await until_shared(gate)
         server.signal(signal.SIGSTOP)
         try:
-            began, waited, asked = time.monotonic(), 0.0, 0
-            while time.monotonic() < began + 3.5:
+            began, known, looks, took = time.monotonic(), fallbacks(), 0.0, list[float]()
+            while looks < 2 or len(took) < 100:
                 before = time.monotonic()
                 assert (await gate.admit("vendor", 1, HIGH)).granted == 1
-                took = time.monotonic() - before
-                waited += took if took > 0.1 else 0.0
-                asked += 1
+                took.append(time.monotonic() - before)
+                looks = fallbacks() - known
+                # The first, and one look at a time (a look of LIMIT, then a second of rest).
+                assert looks <= (time.monotonic() - began + RETRY_EVERY) / (LIMIT + RETRY_EVERY)
+                assert time.monotonic() < began + PATIENT
                 await asyncio.sleep(0.005)
-            # The first, and one look at a time (a look of LIMIT, then a second of rest).
-            assert waited < 2 * LIMIT + 0.5
-            assert asked > 100
+            # A busy machine makes some of either late.
+            assert min(each for each in took if each > LIMIT / 2) < 2 * LIMIT
+            assert median(took) < 0.1
         finally:
             server.signal(signal.SIGCONT)
         await until_shared(gate)

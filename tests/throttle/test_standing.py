@@ -1,9 +1,10 @@
 """Where new messages are queued when operators have stopped all, and words of operators that reach a process late."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from gates import gate_at
+import pytest
+from gates import PATIENT, gate_at
 from redis.asyncio import Redis
 
 from domain.channels import SMS
@@ -35,12 +36,29 @@ async def test_new_messages_are_queued_where_they_can_wait(redis_url: str) -> No
         assert await _first(gate, **{SECOND: Switch.DRAINING}) == FIRST
 
 
-async def _once(standing: Standing) -> None:
-    """One round of its reading."""
-    async with beside(standing.keep()):
-        await asyncio.sleep(0.3)
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next round comes soon."""
+    monkeypatch.setattr("throttle.standing.EVERY", 0.01)
 
 
+async def _once(gate: Gate, read: Callable[[], Awaitable[Mapping[str, Operator]]]) -> None:
+    """One round of its reading, which is over when the next begins."""
+    reads, over = 0, asyncio.Event()
+
+    async def once() -> Mapping[str, Operator]:
+        nonlocal reads
+        reads += 1
+        if reads > 1:
+            over.set()
+            await asyncio.Event().wait()  # it is broken off here
+        return await read()
+
+    async with asyncio.timeout(PATIENT), beside(Standing(gate, once).keep()):
+        await over.wait()
+
+
+@pytest.mark.usefixtures("_quick")
 async def test_an_old_word_that_is_read_late_undoes_no_new_one(redis_url: str) -> None:
     old, new = Operator(Switch.ENABLED, "paid"), Operator(Switch.DISABLED, "unpaid again")
     async with gate_at(redis_url, paces=PACES) as here, gate_at(redis_url, paces=PACES) as elsewhere:
@@ -51,10 +69,11 @@ async def test_an_old_word_that_is_read_late_undoes_no_new_one(redis_url: str) -
             await here.states()
             return {FIRST: old}
 
-        await _once(Standing(here, slow))
+        await _once(here, slow)
         assert (await here.states())[FIRST].operator == new
 
 
+@pytest.mark.usefixtures("_quick")
 async def test_the_ledger_is_right_where_redis_says_otherwise(redis_url: str) -> None:
     word = Operator(Switch.DISABLED, "unpaid", 2.0)
 
@@ -64,7 +83,7 @@ async def test_the_ledger_is_right_where_redis_says_otherwise(redis_url: str) ->
     async with gate_at(redis_url, paces=PACES) as here, gate_at(redis_url, paces=PACES) as elsewhere:
         await elsewhere.set_operator(FIRST, Switch.ENABLED, "an old copy")
         await here.states()
-        await _once(Standing(here, ledger))
+        await _once(here, ledger)
         assert (await elsewhere.states())[FIRST].operator == word
         async with Redis.from_url(redis_url) as redis:
             assert not await redis.exists("clarion:gate:{no longer set up}")

@@ -65,8 +65,8 @@ async def test_a_failed_call_for_a_thousand_is_one_failure(redis_url: str) -> No
 async def test_a_throttled_answer_pauses_and_breaks_nothing(redis_url: str) -> None:
     heard = Heard()
     async with gate_at(redis_url) as gate:
-        await tell(gate, heard, *[Answer(Outcome.THROTTLED, retry_after=30.0)] * 50)
-        assert (await gate.states())["vendor"].paused_for > 25
+        await tell(gate, heard, *[Answer(Outcome.THROTTLED, retry_after=300.0)] * 50)
+        assert (await gate.states())["vendor"].paused_for > 200
         assert heard.changes == []
 
 
@@ -83,7 +83,7 @@ async def test_probes_are_reported_as_such(redis_url: str) -> None:
 
 
 async def test_what_was_not_sent_is_given_back(redis_url: str) -> None:
-    async with gate_at(redis_url, paces={"vendor": Pace(0.1, 8)}) as gate:
+    async with gate_at(redis_url, paces={"vendor": Pace(0.001, 8)}) as gate:
         tally = Tally(gate, Heard())
         assert (await gate.admit("vendor", 8, HIGH)).granted == 8
         tally.release("vendor", 5)

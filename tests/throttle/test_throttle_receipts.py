@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gates import QUICK, WORKED, gate_at, next_probe
+from gates import QUICK, WIDE, WORKED, gate_at, next_probe
 
 from throttle.gate import Gate
 from throttle.words import Breaker
@@ -29,7 +29,7 @@ async def test_silence_opens(redis_url: str) -> None:
 
 
 async def test_half_the_sample_silent_opens_and_less_does_not(redis_url: str) -> None:
-    async with gate_at(redis_url) as gate:
+    async with gate_at(redis_url, WIDE) as gate:
         assert await gate.report_receipts("vendor", USUAL, delays=[0.05] * 60, silent=40) is None
         change = await gate.report_receipts("vendor", USUAL, delays=[0.05], silent=30)
         assert change is not None and change.reason == "no receipts: 70 of 131 accepted messages stayed silent"
@@ -72,6 +72,6 @@ async def test_silence_from_before_it_closed_does_not_open_it_again(redis_url: s
         for _ in range(QUICK.heals):
             await gate.report_receipts("vendor", 1.0, delays=[0.0])
         assert (await gate.states())["vendor"].breaker is Breaker.CLOSED
-        assert await gate.report_receipts("vendor", 1.0, silent=1000) is None
+        assert await gate.report_receipts("vendor", 60.0, silent=1000) is None
         await asyncio.sleep(1.0)
         assert await gate.report_receipts("vendor", 1.0, silent=1000) is not None

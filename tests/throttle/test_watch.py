@@ -11,10 +11,11 @@ from killable import own_valkey
 from redis.asyncio import Redis
 
 from domain.ids import DeliveryId, new_id
+from throttle.policy import MICRO
 from throttle.redis import connect
 from throttle.watch import AT_ONCE, LAG, Judged, Watch
 
-HUSH, WINDOW = 0.5, 30.0
+HUSH, WINDOW, GAP = 0.5, 30.0, 3.0
 
 
 def sends(n: int) -> list[DeliveryId]:
@@ -37,27 +38,31 @@ class Watcher:
         await self.watch.close()
 
     async def judge(self, after: float = 0.0, hush: float = HUSH) -> Judged:
-        """What is said after so many seconds in which the door stays open."""
-        end = time.monotonic() + after
-        await self.watch.beat()
-        while time.monotonic() < end:
-            await asyncio.sleep(min(0.5, after))
-            await self.watch.beat()
+        """What is said after so many seconds."""
+        await asyncio.sleep(after)
         judged = await self.watch.judge("vendor", hush, WINDOW)
         assert judged is not None
         return judged
 
 
 @asynccontextmanager
-async def watcher(url: str, limit: float = PATIENT) -> AsyncIterator[Watcher]:
-    redis = connect(url, timeout=limit)
-    watch = Watch(redis, limit)
+async def watcher(url: str) -> AsyncIterator[Watcher]:
+    redis = connect(url, timeout=PATIENT)
+    watch = Watch(redis, PATIENT)
     await watch.beat()
+    await keep_open(url)
     try:
         yield Watcher(watch)
     finally:
         await watch.close()
         await redis.aclose()
+
+
+async def keep_open(url: str) -> None:
+    """As if the door beat for an hour to come, however slow this machine is; until the next beat."""
+    async with Redis.from_url(url) as redis:
+        seconds, _ = await redis.time()
+        await redis.hset("clarion:{watch}:door", "last", (seconds + 3600) * MICRO)
 
 
 async def learn(url: str, *delays: float) -> None:
@@ -69,11 +74,12 @@ async def learn(url: str, *delays: float) -> None:
 async def test_what_is_reported_is_not_silent_and_its_age_is_told_once(redis_url: str) -> None:
     async with watcher(redis_url) as vendor:
         first, second = sends(2)
+        began = time.monotonic()
         await vendor.sent(first, second)
         await vendor.reported(first)
-        judged = await vendor.judge()
-        assert len(judged.ages) == 1 and LAG <= judged.ages[0] < 5
-        assert (await vendor.judge(HUSH)).silent == [second]
+        judged = await vendor.judge(hush=20)
+        assert len(judged.ages) == 1 and LAG <= judged.ages[0] < time.monotonic() - began
+        assert (await vendor.judge(2 * judged.ages[0])).silent == [second]  # that is thrice what was learned
         again = await vendor.judge()
         assert (again.ages, again.silent) == ([], [])
 
@@ -121,10 +127,13 @@ async def test_the_sample_is_bounded_and_a_probe_is_always_in_it(redis_url: str)
 
 async def test_nothing_is_judged_while_our_door_is_closed_nor_who_was_sent_before(redis_url: str) -> None:
     async with watcher(redis_url) as vendor:
+        await vendor.watch.beat()
         await vendor.sent(*sends(5))
-        await asyncio.sleep(3.2)  # no beat
+        await asyncio.sleep(GAP + 0.2)  # no beat
         judged = await vendor.watch.judge("vendor", HUSH, WINDOW)
         assert judged is not None and judged.silent == []
+        await vendor.watch.beat()
+        await keep_open(redis_url)
         assert (await vendor.judge(HUSH)).silent == []
         (later,) = sends(1)
         await vendor.sent(later)
@@ -133,10 +142,17 @@ async def test_nothing_is_judged_while_our_door_is_closed_nor_who_was_sent_befor
 
 async def test_one_late_beat_closes_nothing(redis_url: str) -> None:
     async with watcher(redis_url) as vendor:
-        (send,) = sends(1)
-        await vendor.sent(send)
-        await asyncio.sleep(2)
-        assert (await vendor.judge()).silent == [send]
+        while True:
+            began = time.monotonic()
+            await vendor.watch.beat()
+            (send,) = sends(1)
+            await vendor.sent(send)
+            await asyncio.sleep(max(0.0, began + 2 - time.monotonic()))
+            await vendor.watch.beat()
+            if time.monotonic() < began + GAP:  # else a busy machine made more of it than a late beat
+                break
+        await keep_open(redis_url)
+        assert send in (await vendor.judge(HUSH)).silent
 
 
 async def test_two_processes_never_find_the_same_send_silent(redis_url: str) -> None:
@@ -149,7 +165,7 @@ async def test_two_processes_never_find_the_same_send_silent(redis_url: str) -> 
 
 
 async def test_without_redis_nothing_is_raised_and_it_goes_on_when_redis_is_back(tmp_path: Path) -> None:
-    async with own_valkey(tmp_path) as server, watcher(server.url, limit=0.25) as vendor:
+    async with own_valkey(tmp_path) as server, watcher(server.url) as vendor:
         server.kill()
         vendor.watch.sent("vendor", sends(5))
         vendor.watch.reported([("vendor", each) for each in sends(20_000)])
@@ -160,6 +176,7 @@ async def test_without_redis_nothing_is_raised_and_it_goes_on_when_redis_is_back
         (send,) = sends(1)
         await asyncio.sleep(1.1)
         await vendor.watch.beat()
+        await keep_open(server.url)
         await vendor.sent(send)
         assert (await vendor.judge(HUSH)).silent == [send]
 
@@ -179,8 +196,7 @@ async def test_a_send_whose_report_came_first_holds_no_place(redis_url: str) -> 
     async with watcher(redis_url) as vendor:
         raced = sends(200)
         await vendor.reported(*raced)
-        for start in range(0, 200, AT_ONCE):
-            await vendor.sent(*raced[start : start + AT_ONCE])
+        await vendor.sent(*raced, probe=True)  # so that all are told at once
         (next_one,) = sends(1)
         await vendor.sent(next_one)
         judged = await vendor.judge(HUSH)
