@@ -48,9 +48,12 @@ async def test_cancelled_in_the_answer_and_sent_by_the_vendor_exclude_each_other
 
 async def test_a_backlog_that_was_held_back_sends_nothing_that_has_expired(set_stage: SetStage) -> None:
     stage = await set_stage(held=True)
-    soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
     email: dict[str, Any] = {"channels": ["email"], "recipient_ids": ["ada"]}
-    expiring = [await stage.notify(**email, message="late", expires_at=soon) for _ in range(20)]
+
+    def soon() -> str:
+        return (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+
+    expiring = [await stage.notify(**email, message="late", expires_at=soon()) for _ in range(20)]
     lasting = [await stage.notify(**email, message="never late") for _ in range(5)]
     await asyncio.sleep(3.2)
     await stage.work()

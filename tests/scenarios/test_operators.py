@@ -107,7 +107,8 @@ async def test_cancel_before_sending(stage: Stage) -> None:
 async def test_cancel_during_sending_is_too_late(stage: Stage) -> None:
     await stage.vendors.rule("sendgrid", latency=1.5)
     n = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
-    await stage.until(n, lambda status: status["channel_statuses"]["email"] == "SENDING")
+    begun = {"SENDING", "SENT", "DELIVERED"}  # a busy machine may look late: then it is too late all the more
+    await stage.until(n, lambda status: status["channel_statuses"]["email"] in begun)
     _, answer = await stage.call("POST", f"/notifications/{n}/cancel")
     assert answer["cancelled"] == []
     assert len(answer["too_late"]) == 1
@@ -123,11 +124,17 @@ async def test_scheduled_and_rescheduled(stage: Stage) -> None:
     await stage.until(n, "COMPLETED")
 
 
-async def test_an_expired_message_is_not_sent(stage: Stage) -> None:
+async def test_an_expired_message_is_not_sent(set_stage: SetStage) -> None:
+    stage = await set_stage(channels={"sms": {"retry": [60]}})
     await stage.vendors.rule("twilio", answer={"status": 503})
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
-    n = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello", expires_at=soon)
-    status = await stage.until(n, "FAILED")
+    body: dict[str, Any] = {"channels": ["sms"], "recipient_ids": ["ada"], "message": "Hello"}
+    for seconds in (2, 10, 30):  # for a busy machine the first may have passed before it is read
+        soon = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        code, answer = await stage.call("POST", "/notify", {**body, "expires_at": soon})
+        if code == 202:
+            break
+    assert code == 202, answer
+    status = await stage.until(answer["id"], "FAILED")
     assert status["deliveries"][0]["status"] == "EXPIRED"
     assert await stage.vendors.log("sns") == []
 

@@ -28,7 +28,8 @@ async def _silent(stage: Stage) -> tuple[str, dict[str, Any]]:
     """A notification that was sent and of which nothing was heard yet."""
     await stage.vendors.rule("sendgrid", receipt={"report": "none"})
     n = await stage.notify(channels=["email"], recipient_ids=["ada"], message="Hello")
-    status = await stage.until(n, lambda status: status["channel_statuses"]["email"] == "SENT")
+    # With a short window a busy machine sees it only when that has passed.
+    status = await stage.until(n, lambda status: status["channel_statuses"]["email"] in {"SENT", "UNCONFIRMED"})
     return n, status["deliveries"][0]
 
 
@@ -80,9 +81,9 @@ async def test_a_late_bounce_turns_unconfirmed_into_failed_and_delivered_wins_ag
 
 
 async def test_an_old_attempts_bounce_changes_nothing(set_stage: SetStage) -> None:
-    stage = await set_stage(channels={"sms": {"timeout": 0.5, "doubt": 0.5, "route": ["twilio", "sns"]}})
-    # Twilio takes it, never answers, and reports a failure long after SNS has been asked.
-    await stage.vendors.rule("twilio", hang="after", receipt={"report": "undelivered", "delay": 4})
+    stage = await set_stage(channels={"sms": {"doubt": 0.5, "route": ["twilio", "sns"]}})
+    # Twilio takes it, gives no whole answer, and reports a failure long after SNS has been asked.
+    await stage.vendors.rule("twilio", reset=True, receipt={"report": "undelivered", "delay": 5})
     n = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello")
     status = await stage.until(n, "COMPLETED")
     assert status["deliveries"][0]["provider"] == "sns"

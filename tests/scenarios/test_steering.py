@@ -24,9 +24,9 @@ async def _sent(stage: Stage, n: int = 1) -> list[dict[str, Any]]:
     return [(await stage.until(id, "COMPLETED"))["deliveries"][0] for id in ids]
 
 
-async def _backlog(stage: Stage) -> str:
-    """A notification to forty, of which twilio has had a few and the rest waits for its pace."""
-    phones = [{"phone": f"+1415555{n:04d}"} for n in range(40)]
+async def _backlog(stage: Stage, people: int = 40) -> str:
+    """A notification to so many, of which twilio has had a few and the rest waits for its pace."""
+    phones = [{"phone": f"+1415555{n:04d}"} for n in range(people)]
     id = await stage.notify(channels=["sms"], recipients=phones, message="Hello")
     async with asyncio.timeout(60):
         while len(await stage.vendors.log("twilio")) < 3:
@@ -46,9 +46,9 @@ async def _claimed_by(stage: Stage, provider: str, after: datetime) -> int:
 
 async def test_a_disabled_provider_claims_nothing_more_and_what_waits_for_it_moves(set_stage: SetStage) -> None:
     stage = await set_stage(providers=SLOW)
-    waiting = await _backlog(stage)
+    waiting = await _backlog(stage, people=90)  # many wait, also where the word comes late
     since = await _says(stage, "twilio", "disable", reason="invoice unpaid")
-    status = await stage.until(waiting, "COMPLETED", within=30)
+    status = await stage.until(waiting, "COMPLETED", within=120)
     by = [delivery["provider"] for delivery in status["deliveries"]]
     assert by.count("sns") >= 30 and set(by) == {"twilio", "sns"}
     assert not any(delivery["possible_duplicate"] for delivery in status["deliveries"])
@@ -63,7 +63,7 @@ async def test_what_is_queued_for_a_draining_provider_still_goes_by_it(set_stage
     waiting = await _backlog(stage)
     await _says(stage, "twilio", "drain", reason="moving away")
     assert {delivery["provider"] for delivery in await _sent(stage, 5)} == {"sns"}
-    status = await stage.until(waiting, "COMPLETED", within=30)
+    status = await stage.until(waiting, "COMPLETED", within=120)
     assert {delivery["provider"] for delivery in status["deliveries"]} == {"twilio"}
 
 
@@ -100,10 +100,11 @@ async def test_with_all_disabled_messages_wait_and_go_when_one_is_back(stage: St
     id = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Hello", priority=priority)
     await asyncio.sleep(3)
     assert (await stage.status(id))["status"] in {"ENQUEUED", "PROCESSING"}
-    _, ready = await stage.call("GET", "/readyz")
-    assert ready["status"] == "degraded"
+    async with asyncio.timeout(60):
+        while (await stage.call("GET", "/readyz"))[1]["status"] != "degraded":  # a busy machine may answer it late
+            await asyncio.sleep(0.1)
     await _says(stage, "sns", "enable")
-    status = await stage.until(id, "COMPLETED", within=10)
+    status = await stage.until(id, "COMPLETED", within=120)
     assert (status["deliveries"][0]["provider"], status["deliveries"][0]["attempts"]) == ("sns", 1)
 
 

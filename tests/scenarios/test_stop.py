@@ -1,6 +1,7 @@
 """SIGTERM to each process under load, and again while it drains: it ends by itself, and leaves nothing in doubt."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -22,6 +23,7 @@ STOPPED = ("worker-rest", "api", "worker-high")
 RATE = 15  # notifications a second: each of two messages, and at such a rate with a run of its own
 PAUSE = 2.0  # seconds of load before each stop, and after the last
 LATENCY = 1.5  # seconds a vendor takes: at each stop there are calls in flight
+TIMEOUT = 12  # seconds for a call, also of high priority: on a busy machine none is in doubt for its latency
 BACK_WITHIN, DONE_WITHIN = 40.0, 120.0  # seconds on a busy machine
 
 
@@ -30,6 +32,7 @@ async def test_stop_each_process_under_load(tmp_path: Path, monkeypatch: pytest.
     for name in clarion_variables():
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLARION_CHANNELS", json.dumps({name: {"timeout": TIMEOUT} for name in ("email", "sms")}))
     promised, chance, stop = tmp_path / "accepted", random.Random(8), asyncio.Event()
     lines: list[str] = []
     settings = Settings(data_dir=tmp_path / "data")

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from stage import SetStage, Stage
+from temporalio.service import RPCError
 
+from domain.runs import run_id
 from ledger import keys, tenants
 from ledger.audit import By
 from ledger.keys import Role
@@ -28,6 +31,20 @@ async def send(stage: Stage, key: dict[str, str], text: str, recipients: int) ->
     return answer["id"]
 
 
+async def started(stage: Stage, notification: str) -> None:
+    """Return when its run is there: it must not come to a flood that is half over."""
+    (row,) = await stage.db.run(
+        "SELECT DISTINCT batch_id::text AS batch FROM delivery WHERE notification_id = CAST(:n AS uuid)", n=notification
+    )
+    handle = stage.temporal.get_workflow_handle(run_id(row.batch))
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(RPCError):
+                await handle.describe()
+                return
+            await asyncio.sleep(0.05)
+
+
 CLAIMED = """
 SELECT d.notification_id::text AS id FROM delivery d JOIN delivery_event e USING (batch_id, seq)
  WHERE e.step = 'claim' ORDER BY e.at, e.id
@@ -39,8 +56,9 @@ async def test_a_message_overtakes_another_tenants_flood(set_stage: SetStage) ->
     flood, small = await key_of(stage, "flood"), await key_of(stage, "small")
     crowd = [await send(stage, flood, f"crowd{n}", 50) for n in range(CROWD)]
     single = await send(stage, small, "single", 1)
+    await started(stage, single)
     await stage.work()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(claimed := [row.id for row in await stage.db.run(CLAIMED)]) < 50 * len(crowd) + 1:
         assert time.monotonic() < end
         await asyncio.sleep(0.2)

@@ -23,7 +23,9 @@ async def test_a_sampled_caller_finds_everything_in_one_trace(
     code, answer = await stage.call("POST", "/notify", body, {"traceparent": CALLER})
     assert code == 202
     await stage.until(answer["id"], "COMPLETED")
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(60):  # its end, and its way to here, come after what it wrote
+        while not any(span.name == "receipt" for span in sink.arrived):
+            await asyncio.sleep(0.05)
     await sink.spans()
     mine = {span.name for span in sink.arrived if span.trace_id.hex() == CALLER[3:35]}
     assert {"POST /notify", "accept", "start run", "RunWorkflow:Batch", "vendor call", "receipt"} <= mine

@@ -6,8 +6,9 @@ from typing import Any
 from prometheus_client import REGISTRY
 from stage import SetStage
 
-DOUBT = {"sms": {"timeout": 1.5, "doubt": 20}}
-BRIEF = {"sms": {"timeout": 3, "doubt": 6}}  # also a busy machine connects within the time-out
+# Also a busy machine connects within the time-out.
+DOUBT = {"sms": {"timeout": 3, "doubt": 20}}
+BRIEF = {"sms": {"timeout": 3, "doubt": 6}}
 NONE = {"report": "none"}
 
 
@@ -15,18 +16,14 @@ def _lookups(result: str) -> float:
     return REGISTRY.get_sample_value("clarion_lookups_total", {"provider": "twilio", "result": result}) or 0.0
 
 
-def _in_doubt(status: dict[str, Any]) -> bool:
-    return status["channel_statuses"]["sms"] == "IN_DOUBT"
-
-
 async def test_a_message_the_vendor_took_is_found_and_not_sent_again(set_stage: SetStage) -> None:
     stage = await set_stage(channels=DOUBT)
     before = _lookups("found")
     await stage.vendors.rule("twilio", hang="after", receipt=NONE)
     n = await stage.notify(channels=["sms"], recipient_ids=["ada"], message="Taken without a word")
-    await stage.until(n, _in_doubt)
     status = await stage.until(n, lambda status: status["channel_statuses"]["sms"] == "SENT")
     (delivery,) = status["deliveries"]
+    assert "IN_DOUBT" in [event["to"] for event in delivery["events"]]
     assert (delivery["provider"], delivery["possible_duplicate"], delivery["attempts"]) == ("twilio", False, 1)
     (taken,) = await stage.vendors.log("twilio")
     assert delivery["events"][-1]["message_id"] == taken["message_id"]
