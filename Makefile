@@ -17,6 +17,9 @@ AUDIT ?=
 PINS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --custom-compile-command 'make lock'
 
+# Where it is set, each of the many processes here would compile all of Clarion again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo dev test check chaos fuzz bench bench-failover bench-tenants lock clean
 

@@ -31,7 +31,7 @@ def postgresql(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
         import asyncpg
 
         url = settings.required("database_url").replace("postgresql+asyncpg://", "postgresql://")
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await asyncpg.connect(url)
         try:
             version = await connection.fetchval("SHOW server_version")
             if await connection.fetchval("SELECT pg_is_in_recovery()"):
@@ -115,7 +115,7 @@ def redis(settings: Settings) -> Callable[[], AsyncIterator[Finding]]:
     async def check() -> AsyncIterator[Finding]:
         from redis.asyncio import Redis
 
-        async with Redis.from_url(settings.required("redis_url"), socket_connect_timeout=5, socket_timeout=5) as client:
+        async with Redis.from_url(settings.required("redis_url")) as client:
             await client.ping()
         yield ok("Redis", "answers")
 
