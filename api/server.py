@@ -42,6 +42,10 @@ from throttle.redis import connect as connect_redis
 
 log = logs.get(__name__)
 
+# Seconds that an idle connection stays. Proxies keep theirs for 60 s as a rule: whoever closes first here would now and
+# then close under a request that is on its way, and no proxy repeats a POST.
+_KEEP_ALIVE = 75
+
 
 class _Server(uvicorn.Server):
     """Leaves signals to us: the lanes have to be emptied after the last request and before the end."""
@@ -144,6 +148,7 @@ async def running_api(settings: Settings) -> AsyncIterator[str]:
                 proxy_headers=False,
                 lifespan="off",
                 ssl_context_factory=(lambda *_: tls) if (tls := server_context(settings)) else None,
+                timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=10,
             )
         )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
@@ -55,6 +56,16 @@ async def readers(settings: Settings, key_of: Callable[..., Any]) -> AsyncIterat
     ):
         acme, other = (Reader(url, http, key) for key in keys)
         yield acme, other
+
+
+async def test_an_idle_connection_is_not_closed_under_a_proxys_next_request(readers: tuple[Reader, Reader]) -> None:
+    url = urlsplit(readers[0].url)
+    reading, writing = await asyncio.open_connection(url.hostname, url.port)
+    for pause in (6.0, 0.0):  # many servers close after 5 s
+        writing.write(b"GET /livez HTTP/1.1\r\nHost: api\r\n\r\n")
+        assert (await reading.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(pause)
+    writing.close()
 
 
 async def waiting(db: Database) -> int:
