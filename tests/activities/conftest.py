@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import pytest_asyncio
+from patience import patient_gates
 from pydantic import SecretStr
 from vaults import vault
 from workbench import Bench
@@ -17,13 +18,8 @@ from ledger.database import Database
 from ledger.provider_switches import switches
 from providers.base import Provider
 from settings import Settings
-from throttle.gate import Gate
 from throttle.opened import open_gates
-from throttle.redis import connect
 from throttle.tally import Tally
-from throttle.watch import Watch
-
-PATIENT = 30.0  # seconds: a busy machine must not look like a Redis that is gone
 
 
 @pytest_asyncio.fixture
@@ -37,9 +33,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture
 async def bench(db: Database, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Call it with the providers that are set up."""
-    monkeypatch.setattr("throttle.opened.connect", partial(connect, timeout=PATIENT))
-    monkeypatch.setattr("throttle.opened.Gate", partial(Gate, limit=PATIENT))
-    monkeypatch.setattr("throttle.opened.Watch", partial(Watch, limit=PATIENT))
+    patient_gates(monkeypatch)
 
     @asynccontextmanager
     async def having(providers: Mapping[str, Provider]) -> AsyncIterator[Means]:

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from api_side import OPENED, client_of, door_of, parts_with
 from httpx2 import AsyncClient
+from patience import PATIENT, patient_gates
 from vaults import vault
 
 from api import server
@@ -17,18 +18,16 @@ from ledger.database import Database
 from ledger.keys import Role
 from ledger.tenants import Tenant
 from settings import Settings
-from throttle import opened
-
-PATIENT = 30.0  # seconds
+from throttle.limits import Limiter
+from throttle.redis import connect
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not look like a Redis that is gone: then each process decides alone."""
-    for module, name in ((opened, "connect"), (server, "connect_redis")):
-        monkeypatch.setattr(module, name, partial(getattr(module, name), timeout=PATIENT))
-    for module, name in ((opened, "Gate"), (opened, "Watch"), (server, "Limiter")):
-        monkeypatch.setattr(module, name, partial(getattr(module, name), limit=PATIENT))
+    patient_gates(monkeypatch)
+    monkeypatch.setattr(server, "connect_redis", partial(connect, timeout=PATIENT))
+    monkeypatch.setattr(server, "Limiter", partial(Limiter, limit=PATIENT))
     monkeypatch.setattr("api.health.WITHIN", PATIENT)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from patience import PATIENT
 
 from domain.ids import DeliveryId, SendKey, new_id
 from domain.messages import Content, Message, Sender, Sent
@@ -21,7 +22,6 @@ from domain.priorities import Priority
 from providers.base import Provider
 from sandbox.credentials import load_or_create
 
-PATIENT = 60.0  # seconds: a slow machine must not look like a vendor that is away or silent
 TEXT = "Your code is 493817, dear Ada."
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from patience import PATIENT
 from stage import SetStage, Stage
 
 from throttle.gate import Gate
@@ -13,7 +14,6 @@ from throttle.policy import Pace
 from throttle.redis import connect
 
 ONE = {"route": ["twilio"]}
-PATIENT = 30.0  # seconds: a busy machine must not look like a Redis that is gone
 
 
 def _to(people: int, **more: Any) -> dict[str, Any]:

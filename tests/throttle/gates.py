@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from patience import PATIENT
+
 from domain.outcomes import Outcome
 from domain.priorities import Priority
 from throttle.gate import Gate
@@ -15,7 +17,6 @@ from throttle.words import Admission
 
 QUICK = BreakerPolicy(window=2.0, probe_every=0.15, slow=0.2)
 WIDE = replace(QUICK, window=60.0)  # where a ratio counts all reports of a test, however late they come
-PATIENT = 60.0  # seconds: a busy machine must not look like a Redis that is gone
 FAILED = {Outcome.RETRYABLE: 1}
 WORKED = {Outcome.ACCEPTED: 1}
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
